@@ -1,0 +1,44 @@
+# Every target sets up what it needs: nothing but Python 3.11, make and the usual tools is expected.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_SECONDS ?= 60
+
+.PHONY: help demo serve test check lint types tests interop bench soak clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+# The stamp depends on pyproject.toml alone: editable installs see source changes by themselves.
+$(VENV)/.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (first time: about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.stamp  ## server and simulator together, a live table, DEMO_SECONDS=60
+	@DEMO_SECONDS=$(DEMO_SECONDS) $(BIN)/python -m simulator.demo
+
+serve: $(VENV)/.stamp  ## run the server (CONFIG=ocs.yaml)
+	@$(BIN)/ocs serve $(if $(CONFIG),--config $(CONFIG))
+
+test: $(VENV)/.stamp  ## set up, then check
+	@$(MAKE) --no-print-directory check
+
+check: lint types tests  ## ruff, mypy, import-linter, pytest
+
+lint: $(VENV)/.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.stamp
+	$(BIN)/mypy
+
+tests: $(VENV)/.stamp
+	$(BIN)/pytest
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

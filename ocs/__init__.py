@@ -1,0 +1,1 @@
+"""The Session Purchaser: a Diameter Gy charging server."""
