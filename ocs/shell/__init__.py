@@ -1,0 +1,1 @@
+"""Everything that touches the world: configuration, clock, journal, sockets, books, HTTP, command line."""
