@@ -43,8 +43,11 @@ def walk(buffer: bytes, start: int, end: int) -> Iterator[RawAvp]:
     offset = start
     while offset < end:
         if end - offset < 8:
+            # What came of the header is padded with zeros (RFC 6733 section 7.1.5, 5014); its length must be true.
+            head = bytes(buffer[offset:end]).ljust(8, b"\0")
             raise InvalidAvpLength(
-                f"{end - offset} octets left where an AVP header takes 8", bytes(buffer[offset:end]).ljust(8, b"\0")
+                f"{end - offset} octets left where an AVP header takes 8",
+                encode(int.from_bytes(head[:4], "big"), b"", flags=head[4]),
             )
         code, word = _HEADER.unpack_from(buffer, offset)
         flags, length = word >> 24, word & 0xFFFFFF
@@ -60,7 +63,7 @@ def walk(buffer: bytes, start: int, end: int) -> Iterator[RawAvp]:
                 encode(code, b"", vendor=vendor, flags=flags & ~VENDOR),
             )
         yield RawAvp(code, vendor, flags, offset, data, stop)
-        offset = (stop + 3) & ~3
+        offset += (length + 3) & ~3
 
 
 def encode(code: int, data: bytes, *, vendor: int = 0, flags: int = MANDATORY) -> bytes:
