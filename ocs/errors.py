@@ -11,6 +11,8 @@
     │   ├── InvalidHeaderBits        3008
     │   ├── InvalidAvpBits           3009
     │   └── UnknownPeer              3010
+    ├── TransientFailure       4xxx (RFC 6733 section 7.1.4)
+    │   └── ElectionLost             4003
     ├── PermanentFailure       5xxx (RFC 6733 section 7.1.5, RFC 8506 section 9.2)
     │   ├── AvpUnsupported           5001
     │   ├── UnknownSessionId         5002
@@ -30,6 +32,7 @@
     ├── InvalidInput           422: a value at the border that is not what it claims to be
     ├── Conflict               409: it exists already, or with other content
     │   └── InsufficientBalance      a reversal or refund above what is there
+    ├── OutOfTurn              409: a state machine has no row for what was asked; nothing changed
     ├── NotFound               404
     ├── Unavailable            503: the core, the follower or the store does not answer
     └── BadConfiguration       exit code 3
@@ -101,6 +104,16 @@ class InvalidAvpBits(ProtocolError):
 
 class UnknownPeer(ProtocolError):
     result_code, status, slug = 3010, 403, "unknown-peer"
+
+
+class TransientFailure(DiameterError):
+    """4xxx: may succeed later; answered with the E bit clear."""
+
+    status = 409
+
+
+class ElectionLost(TransientFailure):
+    result_code, slug = 4003, "election-lost"
 
 
 class PermanentFailure(DiameterError):
@@ -179,6 +192,10 @@ class Conflict(OcsError):
 
 class InsufficientBalance(Conflict):
     slug = "insufficient-balance"
+
+
+class OutOfTurn(OcsError):
+    status, slug = 409, "out-of-turn"
 
 
 class NotFound(OcsError):
