@@ -1,0 +1,139 @@
+"""The money side, over the server's HTTP API: operators, their balances, top-ups, sessions.
+
+Amounts travel as decimal strings and are integers here.  `charge` is the simulator's own arithmetic, against which the
+server's books are held.
+"""
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+TIMEOUT_SECONDS: Final = 10.0
+
+
+class ApiError(Exception):
+    """The API refused, or answered what it should not."""
+
+
+class ApiUnreachable(ApiError):
+    """Nobody answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """`price` credits for each started block of `per_octets`."""
+
+    price: int
+    per_octets: int
+
+    def charge(self, octets: int) -> int:
+        """Return what one service of one session costs for all its octets together."""
+        return -(-octets // self.per_octets) * self.price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """An operator's accounts in credits."""
+
+    credited: int
+    available: int
+    reserved: int
+    consumed: int
+    overrun: int
+
+    @property
+    def adds_up(self) -> bool:
+        return self.credited == self.available + self.reserved + self.consumed and self.available >= 0
+
+
+class Accounts:
+    """A client of the API.
+
+    Args:
+        url: where the server is, without `/api/v1`.
+        token: the bearer token; `OCS_API_TOKEN` when none is given.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        token = os.environ.get("OCS_API_TOKEN", "") if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # Proxies of the environment are for the world outside, not for a server beside us.
+        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def ready(self) -> bool:
+        """Tell whether the server says it serves requests."""
+        try:
+            return (await self._client.get("/readyz", timeout=1.0)).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    async def create_operator(self, name: str, prefixes: Sequence[str], tariff: Tariff) -> None:
+        """Create a home operator, found by IMSI prefix and charged by this tariff.
+
+        Raises:
+            ApiError: it exists already, or the server refused it otherwise.
+        """
+        body = {
+            "name": name,
+            "prefixes": list(prefixes),
+            "tariff": {"price": str(tariff.price), "per_octets": tariff.per_octets},
+        }
+        await self._call("POST", "/operators", json=body)
+
+    async def balance(self, name: str) -> Balance:
+        """Read an operator's balance.
+
+        Raises:
+            ApiError: the server refused, or an amount is no decimal string.
+        """
+        shown = (await self._call("GET", f"/operators/{name}"))["balance"]
+        return Balance(**{field: _amount(shown, field) for field in Balance.__dataclass_fields__})
+
+    async def top_up(self, name: str, amount: int, reference: str, key: str | None = None) -> None:
+        """Add credit.  The same `key` twice credits once.
+
+        Raises:
+            ApiError: the server refused.
+        """
+        await self._call(
+            "POST",
+            f"/operators/{name}/top-ups",
+            json={"amount": str(amount), "reference": reference},
+            headers={"Idempotency-Key": key or str(uuid.uuid4())},
+        )
+
+    async def sessions(self, operator: str, state: str | None = None) -> list[dict[str, Any]]:
+        """List the first page of an operator's sessions."""
+        query = {"operator": operator} | ({"state": state} if state else {})
+        answer = await self._call("GET", "/sessions", params=query)
+        listed: list[dict[str, Any]] = answer["items"] if isinstance(answer, dict) else answer
+        return listed
+
+    async def _call(self, method: str, path: str, **how: Any) -> Any:
+        try:
+            answer = await self._client.request(method, f"/api/v1{path}", **how)
+        except httpx.TransportError as error:
+            raise ApiUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
+        if answer.is_error:
+            raise ApiError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
+        return answer.json()
+
+
+def _amount(shown: dict[str, Any], field: str) -> int:
+    value = shown.get(field)
+    if not isinstance(value, str) or not value.isdecimal():
+        raise ApiError(f"{field} is {value!r}, not a decimal string")
+    return int(value)

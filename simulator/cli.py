@@ -1,0 +1,133 @@
+"""`ocs-sim`: play scenes against any Gy server, or the whole demo.
+
+Exit codes: 0 all held, 1 a rule was broken, 2 wrong usage, 4 the server cannot be reached.
+"""
+
+import asyncio
+from importlib.metadata import version
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import simulator.scenarios  # noqa: F401  (entering the scenes is what this import is for)
+from simulator import demo as whole_demo
+from simulator.accounts import Accounts, ApiUnreachable
+from simulator.gateway import Rejected, Unreachable
+from simulator.messages import Identity
+from simulator.profile import PROFILES
+from simulator.scenario import SCENARIOS, Outcome, Scenario, play
+
+EXIT_VIOLATIONS: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_UNREACHABLE: Final = 4
+
+_app = typer.Typer(no_args_is_help=True, add_completion=False, help="An SGW with subscribers, for trying a Gy server.")
+_console = Console()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        _console.print(f"ocs-sim {version('session-purchaser')}", highlight=False)
+        raise typer.Exit
+
+
+@_app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@_app.command("list")
+def _list() -> None:
+    """List the scenarios and what each shows."""
+    for scenario in SCENARIOS.values():
+        needs = "  (needs --api)" if scenario.needs_accounts else ""
+        _console.print(f"{scenario.name:<22}{scenario.shows}{needs}", highlight=False, soft_wrap=True)
+
+
+@_app.command("run")
+def _run(
+    names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="Names from `ocs-sim list`, or `all`.")],
+    host: Annotated[str, typer.Option(help="Where the server listens for Diameter.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3868,
+    realm: Annotated[str, typer.Option(help="Destination-Realm; the CEA's Origin-Realm when not given.")] = "",
+    api: Annotated[str, typer.Option(help="URL of the HTTP API; its token is read from OCS_API_TOKEN.")] = "",
+    profile: Annotated[str, typer.Option(help=f"Make of gateway: {', '.join(PROFILES)}.")] = "standard",
+    origin_host: Annotated[str, typer.Option(help="The gateway's own name.")] = Identity().host,
+    origin_realm: Annotated[str, typer.Option(help="The gateway's own realm.")] = Identity().realm,
+    imsi_prefix: Annotated[str, typer.Option(help="What IMSIs begin with where no operator is made.")] = "00101",
+    tx: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 10.0,
+) -> None:
+    """Play scenarios and check every answer."""
+    if "all" in names:
+        names = [name for name, scenario in SCENARIOS.items() if api or not scenario.needs_accounts]
+    chosen = [_scenario(name, api) for name in names]
+    if profile not in PROFILES:
+        raise typer.BadParameter(f"{profile!r} is none of {', '.join(PROFILES)}", param_hint="--profile")
+    if not (imsi_prefix.isdecimal() and imsi_prefix.isascii() and 5 <= len(imsi_prefix) <= 15):
+        raise typer.BadParameter(f"{imsi_prefix!r} is not 5 to 15 digits", param_hint="--imsi-prefix")
+    identity = Identity(host=origin_host, realm=origin_realm, destination_realm=realm)
+
+    async def play_all() -> list[Outcome]:
+        async with Accounts(api) as accounts:
+            return [
+                await play(
+                    scenario,
+                    host,
+                    port,
+                    profile=PROFILES[profile],
+                    identity=identity,
+                    accounts=accounts if api else None,
+                    prefix=imsi_prefix,
+                    tx_seconds=tx,
+                )
+                for scenario in chosen
+            ]
+
+    try:
+        outcomes = asyncio.run(play_all())
+    except (Unreachable, Rejected, ApiUnreachable) as error:
+        _console.print(f"✘ {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_UNREACHABLE) from error
+    for outcome in outcomes:
+        _show(outcome)
+    if not all(outcome.passed for outcome in outcomes):
+        raise typer.Exit(EXIT_VIOLATIONS)
+
+
+@_app.command("demo")
+def _demo() -> None:
+    """Start a server and let a population roam through it for DEMO_SECONDS (60)."""
+    raise typer.Exit(whole_demo.main())
+
+
+def _scenario(name: str, api: str) -> Scenario:
+    """Find a scenario.
+
+    Raises:
+        typer.BadParameter: there is none of that name, or it needs the API and none was named.
+    """
+    if name not in SCENARIOS:
+        raise typer.BadParameter(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}", param_hint="SCENARIO")
+    if SCENARIOS[name].needs_accounts and not api:
+        raise typer.BadParameter(f"{name} moves money: name the API with --api", param_hint="SCENARIO")
+    return SCENARIOS[name]
+
+
+def _show(outcome: Outcome) -> None:
+    mark, style = ("✔", "green") if outcome.passed else ("✘", "red")
+    record = outcome.record
+    told = f"{mark} {outcome.scenario.name:<22}{record.answers:>3} answers  {outcome.seconds:6.2f} s"
+    _console.print(f"{told}  {outcome.scenario.shows}", style=style, highlight=False, markup=False, soft_wrap=True)
+    for violation in record.violations:
+        _console.print(f"    {violation}", highlight=False, markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    _app()

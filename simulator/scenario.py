@@ -1,0 +1,204 @@
+"""Scenes between a gateway and the server: what a scene is, where it plays, and how it is judged.
+
+A scene is an `async` function that drives sessions on a `Stage` and states what must hold; every answer on the way is
+put through the checks besides.  The scenes themselves are in `simulator.scenarios`.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulator.accounts import Accounts, ApiError, Balance, Tariff
+from simulator.checks import Rule, Violation
+from simulator.gateway import Gateway, Unanswered
+from simulator.messages import Identity, ServiceKey
+from simulator.profile import STANDARD, Profile
+from simulator.record import Record
+from simulator.subscriber import Clock, Session
+
+EVENT_SECONDS_MAX: Final = 15.0
+"""How long a scene waits for something the server has to start, such as a RAR after a top-up."""
+
+IMSI_DIGITS: Final = 15
+
+TARIFF: Final = Tariff(price=1, per_octets=1_000_000)
+"""What a scene's operator pays unless the scene says otherwise."""
+
+
+class NeedsAccounts(Exception):
+    """A scene that moves money was played without the API's address."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Operator:
+    """A home operator made for one scene."""
+
+    name: str
+    prefix: str
+    tariff: Tariff
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where a scene plays: the server's address, one gateway, and the accounts if there are any.
+
+    Attributes:
+        prefix: IMSIs begin with it when the scene made no operator of its own.
+    """
+
+    host: str
+    port: int
+    gateway: Gateway
+    accounts: Accounts | None
+    prefix: str
+    clock: Clock
+    rng: random.Random
+    sessions: list[Session] = field(default_factory=list)
+
+    async def operator(self, *, credit: int, tariff: Tariff = TARIFF) -> Operator:
+        """Make a home operator with a prefix of its own and this much credit.
+
+        Raises:
+            NeedsAccounts: no API was named.
+        """
+        # The PLMN 001-01 is for tests; five random digits behind it keep one run apart from the next.
+        tail = f"{self.rng.randrange(100_000):05d}"
+        made = Operator(name=f"scene-{tail}", prefix=f"00101{tail}", tariff=tariff)
+        accounts = self._accounts()
+        await accounts.create_operator(made.name, [made.prefix], made.tariff)
+        if credit:
+            await accounts.top_up(made.name, credit, "scene")
+        self.prefix = made.prefix
+        return made
+
+    async def top_up(self, operator: Operator, amount: int) -> None:
+        await self._accounts().top_up(operator.name, amount, "scene")
+
+    async def balance(self, operator: Operator) -> Balance:
+        return await self._accounts().balance(operator.name)
+
+    def session(self, *keys: ServiceKey) -> Session:
+        """Make a session of a new subscriber."""
+        missing = IMSI_DIGITS - len(self.prefix)
+        imsi = self.prefix + "".join(str(self.rng.randrange(10)) for _ in range(missing))
+        self.sessions.append(Session(self.gateway, imsi, clock=self.clock, keys=keys))
+        return self.sessions[-1]
+
+    def expect(self, condition: bool, rule: Rule, detail: str, session: Session | None = None) -> None:
+        """Note a violation unless the condition holds; the scene goes on."""
+        if not condition:
+            self.gateway.record.broken([Violation(rule, detail, session.session_id if session else b"")])
+
+    def expect_code(self, session: Session, *codes: int) -> None:
+        """Expect the session's newest result, at whichever level it was given, to be one of these."""
+        detail = f"{session.result_code}, expected {' or '.join(map(str, codes))}"
+        self.expect(session.result_code in codes, Rule.RESULT, detail, session)
+
+    async def until(self, session: Session, condition: Callable[[], bool], rule: Rule, detail: str) -> None:
+        """Wait for what the server has to start; note a violation when the session meets no such answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EVENT_SECONDS_MAX):
+                while not condition():
+                    await session.next_answer()
+        self.expect(condition(), rule, detail, session)
+
+    async def expect_charged(self, operator: Operator) -> None:
+        """Expect the books to hold what the scene's sessions used by this tariff, and nothing reserved."""
+        due = sum(operator.tariff.charge(quota.reported) for one in self.sessions for quota in one.quotas)
+        shown = await self.balance(operator)
+        self.expect(shown.adds_up, Rule.MONEY, f"credited is not available + reserved + consumed: {shown}")
+        self.expect(shown.consumed + shown.overrun == due, Rule.MONEY, f"{due} credits are due: {shown}")
+        self.expect(shown.reserved == 0, Rule.MONEY, f"{shown.reserved} credits stay reserved")
+
+    def _accounts(self) -> Accounts:
+        if self.accounts is None:
+            raise NeedsAccounts("this scenario moves money: name the API with --api")
+        return self.accounts
+
+
+Scene = Callable[[Stage], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scene with its name, what it shows (its docstring's first line), and whether it needs the API."""
+
+    name: str
+    shows: str
+    needs_accounts: bool
+    scene: Scene
+
+
+SCENARIOS: Final[dict[str, Scenario]] = {}
+
+
+def scenario(name: str, *, needs_accounts: bool = False) -> Callable[[Scene], Scene]:
+    """Enter a scene under its name."""
+
+    def enter(scene: Scene) -> Scene:
+        shows = (scene.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        SCENARIOS[name] = Scenario(name, shows, needs_accounts, scene)
+        return scene
+
+    return enter
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a scene went."""
+
+    scenario: Scenario
+    profile: Profile
+    record: Record
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        return not self.record.violations
+
+
+async def play(
+    scenario: Scenario,
+    host: str,
+    port: int,
+    *,
+    profile: Profile = STANDARD,
+    identity: Identity | None = None,
+    accounts: Accounts | None = None,
+    prefix: str = "00101",
+    tx_seconds: float = 10.0,
+    seed: int | None = None,
+) -> Outcome:
+    """Play one scene on a connection of its own and judge it.
+
+    Raises:
+        Unreachable, Rejected: there is no server to play with.
+        NeedsAccounts: the scene moves money and no API was named.
+    """
+    if scenario.needs_accounts and accounts is None:
+        raise NeedsAccounts(f"{scenario.name} moves money: name the API with --api")
+    rng = random.Random(seed)
+    record, started = Record(), time.monotonic()
+    gateway = Gateway(identity or Identity(), profile, tx_seconds=tx_seconds, record=record, rng=rng)
+    async with _connection(gateway, host, port):
+        stage = Stage(host, port, gateway, accounts, prefix, Clock(), rng)
+        try:
+            await scenario.scene(stage)
+            for session in stage.sessions:
+                await session.detach()
+        except (Unanswered, ApiError) as error:
+            stage.expect(condition=False, rule=Rule.NOT_ANSWERED, detail=str(error))
+    return Outcome(scenario, profile, record, time.monotonic() - started)
+
+
+@contextlib.asynccontextmanager
+async def _connection(gateway: Gateway, host: str, port: int) -> AsyncIterator[None]:
+    await gateway.connect(host, port)
+    try:
+        yield
+    finally:
+        await gateway.close()

@@ -1,0 +1,333 @@
+"""A subscriber's session as its gateway keeps it: quotas, what was used of them, and when to report.
+
+Octets come from outside (`use`), time from a `Clock` that may run fast; every decision in between is the gateway's own
+and follows its profile.  RFC 8506 sections 5.2 to 5.6, TS 32.299 clauses 6.5 and 7.2.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from simulator.checks import SUCCESS
+from simulator.gateway import UNKNOWN_SESSION_ID, Exchange, Gateway, Unanswered
+from simulator.messages import CreditRequest, Reason, ServiceKey, ServiceUnits, Volume
+from simulator.profile import Profile, RequestType, TerminationCause
+from simulator.wire import Avp, Message, text
+
+ATTEMPTS: Final = 3
+"""How often a CCR goes out before the gateway gives up: once, and twice with T set."""
+
+TOO_BUSY: Final = 3004
+RETRY_SECONDS: Final = 0.3
+"""The wait before a request that met 3004, or no answer, goes out again."""
+
+NEVER: Final = float("inf")
+
+
+class Clock:
+    """Seconds of the simulated world: `scale` of them pass in a real one, and `skip` jumps ahead."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+        self._start = time.monotonic()
+        self._skipped = 0.0
+
+    def now(self) -> float:
+        return (time.monotonic() - self._start) * self.scale + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        self._skipped += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self.scale)
+
+
+class SessionState(StrEnum):
+    IDLE = "idle"
+    OPEN = "open"
+    REFUSED = "refused"
+    ENDED = "ended"
+
+
+class QuotaState(StrEnum):
+    NONE = "none"
+    ACTIVE = "active"
+    BLOCKED = "blocked"  # refused for now; a RAR or the Validity-Time asks again
+    FINAL = "final"  # the final units are used and reported; the same two ways lead back
+
+
+@dataclass(slots=True)
+class Quota:
+    """One service's quota and the use of it; all volumes in octets.
+
+    Attributes:
+        granted: the size of the newest grant; it replaces the one before.
+        threshold: octets that were left when a report is due; None waits for exhaustion.
+        final: whether the grant came with a Final-Unit-Indication.
+        expires_at: when the Validity-Time ends, on the session's clock.
+        used: use of the newest grant.
+        unreported: use since the last report.
+        reported: use in all reports the server has taken.
+    """
+
+    key: ServiceKey
+    state: QuotaState = QuotaState.NONE
+    granted: int = 0
+    threshold: int | None = None
+    final: bool = False
+    expires_at: float = NEVER
+    used: int = 0
+    unreported: Volume = field(default_factory=Volume)
+    reported: int = 0
+    result_code: int = 0
+
+    def report_at(self, profile: Profile) -> int:
+        """Return the use of the grant at which a report is due."""
+        if self.final:
+            return self.granted
+        if profile.report_percent is not None:
+            return self.granted * profile.report_percent // 100
+        if self.threshold is not None and self.threshold < self.granted:
+            return self.granted - self.threshold
+        return self.granted
+
+    def move(self, volume: Volume) -> None:
+        self.used += volume.total
+        self.unreported += volume
+
+    def count(self, sent: Volume | None) -> None:
+        """Book a report that the server has taken."""
+        if sent is not None:
+            self.reported += sent.total
+            self.unreported = Volume(self.unreported.up - sent.up, self.unreported.down - sent.down)
+
+    def take(self, given: Avp | None, now: float) -> None:
+        """Take the server's MSCC: a grant replaces the old one; without one there is nothing to use."""
+        grant = next(iter(given.all("Granted-Service-Unit")), None) if given else None
+        validity = given.number("Validity-Time") if given else None
+        self.result_code = given.number("Result-Code") or 0 if given else 0
+        self.expires_at = now + validity if validity else NEVER
+        self.granted = grant.number("CC-Total-Octets") or 0 if grant and self.result_code == SUCCESS else 0
+        self.used = self.unreported.total
+        self.threshold = given.number("Volume-Quota-Threshold") if given else None
+        self.final = bool(given and given.all("Final-Unit-Indication"))
+        if self.granted:
+            self.state = QuotaState.ACTIVE
+        elif self.state is not QuotaState.FINAL or self.result_code != SUCCESS:
+            self.state = QuotaState.BLOCKED
+
+
+class Session:
+    """One credit-control session.  Its requests go out one after the other.
+
+    Args:
+        keys: the services it uses; the profile's default quota when none is named.
+    """
+
+    def __init__(
+        self, gateway: Gateway, imsi: str, *, clock: Clock | None = None, keys: tuple[ServiceKey, ...] = ()
+    ) -> None:
+        self.imsi = imsi
+        self.state = SessionState.IDLE
+        self.session_id = gateway.new_session_id(imsi)
+        self.quotas = [Quota(key) for key in keys or (ServiceKey(gateway.profile.rating_group),)]
+        self.last: Exchange | None = None
+        self.reports = 0
+        self._gateway = gateway
+        self._clock = clock or Clock()
+        self._number = 0
+        self._server_host = ""
+        self._lock = asyncio.Lock()
+        self._answered = asyncio.Event()
+
+    @property
+    def profile(self) -> Profile:
+        return self._gateway.profile
+
+    @property
+    def open(self) -> bool:
+        return self.state is SessionState.OPEN
+
+    @property
+    def result_code(self) -> int:
+        """The newest answer's code: of the first service that failed, else of the command."""
+        if self.last is None or self.last.result_code != SUCCESS:
+            return self.last.result_code if self.last else 0
+        return next((quota.result_code for quota in self.quotas if quota.result_code != SUCCESS), SUCCESS)
+
+    async def next_answer(self) -> None:
+        """Wait until the session has met its next answer, whoever caused the request."""
+        await self._answered.wait()
+
+    async def attach(self) -> Exchange:
+        """Ask for a first quota of every service (CCR-I)."""
+        async with self._lock:
+            if self.state is not SessionState.IDLE:
+                raise RuntimeError("a session attaches once; make another one")
+            self._gateway.attend(self.session_id, self)
+            units = [ServiceUnits(key=quota.key, wanted=True) for quota in self.quotas]
+            exchange = await self._send(RequestType.INITIAL, units)
+            if exchange.result_code == SUCCESS:
+                self.state = SessionState.OPEN
+                await self._obey_refusals()
+            else:
+                self._close(SessionState.REFUSED)
+            return exchange
+
+    async def use(self, volume: Volume, service: int = 0) -> Volume:
+        """Move octets as far as quota lasts, report as often as that takes, and return what was moved."""
+        quota = self.quotas[service]
+        moved, left = Volume(), volume
+        while left.total and self.open and quota.state is QuotaState.ACTIVE:
+            room = max(quota.report_at(self.profile) - quota.used, 0)
+            # A gateway that does not block counts what passes, and reports once the limit lies behind it.
+            step = _part(left, room) if self.profile.blocks_at_quota else left
+            quota.move(step)
+            moved, left = moved + step, Volume(left.up - step.up, left.down - step.down)
+            await self._report(quota)
+        return moved
+
+    async def check_timers(self) -> None:
+        """Report and ask anew for every quota whose Validity-Time has passed (RFC 8506 section 8.33)."""
+        async with self._lock:
+            expired = [quota for quota in self.quotas if quota.expires_at <= self._clock.now()]
+            if self.open and expired:
+                if self.profile.final_ends_session and any(quota.final for quota in expired):
+                    await self._terminate(TerminationCause.LOGOUT)
+                else:
+                    await self._update(expired, Reason.VALIDITY_TIME)
+
+    async def reauthorise(self) -> None:
+        """Report and ask anew for every quota, as a RAR demands (RFC 8506 section 5.5)."""
+        async with self._lock:
+            if self.open:
+                await self._update(self.quotas, Reason.FORCED_REAUTHORISATION)
+
+    async def detach(self) -> None:
+        """End because the subscriber does."""
+        await self._end(TerminationCause.LOGOUT)
+
+    async def delete_from_home(self) -> None:
+        """End because the home PGW deletes the session."""
+        await self._end(TerminationCause.ADMINISTRATIVE)
+
+    async def abort(self) -> None:
+        """End because the server says so (ASR, RFC 6733 section 8.5)."""
+        await self._end(TerminationCause.ADMINISTRATIVE)
+
+    async def _end(self, cause: TerminationCause) -> None:
+        async with self._lock:
+            if self.open:
+                await self._terminate(cause)
+
+    async def _report(self, quota: Quota) -> None:
+        """Send what is due: nothing, an update, or the last report of final units."""
+        async with self._lock:
+            profile = self.profile
+            # Asked again under the lock: a RAR may have replaced the grant while this report waited.
+            if not self.open or quota.state is not QuotaState.ACTIVE or quota.used < quota.report_at(profile):
+                return
+            if not quota.final:
+                exhausted = quota.used >= quota.granted
+                await self._update([quota], Reason.QUOTA_EXHAUSTED if exhausted else Reason.THRESHOLD)
+            elif profile.final_ends_session:
+                await self._terminate(TerminationCause.LOGOUT)
+            else:
+                quota.state, quota.expires_at = QuotaState.FINAL, NEVER
+                await self._update([quota], Reason.FINAL, wanted=False)
+
+    async def _update(self, quotas: list[Quota], reason: Reason, *, wanted: bool = True) -> None:
+        self.reports += 1
+        units = [ServiceUnits(key=one.key, wanted=wanted, used=one.unreported, reason=reason) for one in quotas]
+        exchange = await self._send(RequestType.UPDATE, units)
+        if exchange.result_code == SUCCESS:
+            await self._obey_refusals()
+        elif exchange.result_code == UNKNOWN_SESSION_ID:
+            self._close(SessionState.ENDED)
+        else:
+            await self._terminate(TerminationCause.ADMINISTRATIVE)
+
+    async def _obey_refusals(self) -> None:
+        """End the session where the profile takes a refused service for the end of all."""
+        classes = {one.result_code // 1000 for one in self.quotas if one.state is QuotaState.BLOCKED}
+        if classes & self.profile.refusal_ends_session:
+            await self._terminate(TerminationCause.ADMINISTRATIVE)
+
+    async def _terminate(self, cause: TerminationCause) -> None:
+        units = [
+            ServiceUnits(key=quota.key, wanted=False, used=quota.unreported, reason=Reason.FINAL)
+            for quota in self.quotas
+        ]
+        # Ended before the answer: traffic stops with the bearer, not with the CCA.
+        self.state = SessionState.ENDED
+        await self._send(RequestType.TERMINATION, units, cause)
+        self._close(SessionState.ENDED)
+
+    def _close(self, state: SessionState) -> None:
+        self.state = state
+        self._gateway.leave(self.session_id)
+
+    async def _send(
+        self, request_type: RequestType, units: list[ServiceUnits], cause: TerminationCause | None = None
+    ) -> Exchange:
+        """Send one request until it has an answer other than 3004, and take that answer.
+
+        Raises:
+            Unanswered: the last attempt had no answer either.
+        """
+        request = CreditRequest(
+            session_id=self.session_id,
+            request_type=request_type,
+            number=self._number,
+            imsi=self.imsi,
+            event_time=int(time.time()),
+            services=tuple(units),
+            termination_cause=cause,
+            server_host=self._server_host,
+        )
+        self._number += 1
+        exchange = await self._persist(request)
+        self.last = exchange
+        self._server_host = text(exchange.answer.octets("Origin-Host"))
+        # An unknown session has nothing to charge, and 3xxx took nothing; any other answer means the report was taken.
+        if exchange.result_code != UNKNOWN_SESSION_ID and exchange.result_code // 1000 != 3:
+            for unit in units:
+                self._quota(unit.key).count(unit.used)
+        if exchange.result_code == SUCCESS and request_type is not RequestType.TERMINATION:
+            given = {_key(service): service for service in exchange.answer.services}
+            for unit in units:
+                self._quota(unit.key).take(given.get(unit.key), self._clock.now())
+        self._answered.set()
+        self._answered = asyncio.Event()
+        return exchange
+
+    def _quota(self, key: ServiceKey) -> Quota:
+        return next(quota for quota in self.quotas if quota.key == key)
+
+    async def _persist(self, request: CreditRequest) -> Exchange:
+        sent: Message | None = None
+        for _ in range(ATTEMPTS - 1):
+            try:
+                exchange = await (self._gateway.resend(sent) if sent else self._gateway.credit_control(request))
+            except Unanswered as error:
+                sent = error.request
+            else:
+                if exchange.result_code != TOO_BUSY:
+                    return exchange
+                sent = exchange.request
+            await asyncio.sleep(RETRY_SECONDS)
+        return await (self._gateway.resend(sent) if sent else self._gateway.credit_control(request))
+
+
+def _part(volume: Volume, octets: int) -> Volume:
+    """Return at most `octets` of a volume, up and down in the same proportion."""
+    if octets >= volume.total:
+        return volume
+    up = octets * volume.up // volume.total
+    return Volume(up, octets - up)
+
+
+def _key(service: Avp) -> ServiceKey:
+    return ServiceKey(service.number("Rating-Group"), service.number("Service-Identifier"))

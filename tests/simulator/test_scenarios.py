@@ -1,0 +1,155 @@
+"""The scenes against a real peer, the command line around them, and the arithmetic of the demo."""
+
+import asyncio
+
+import pytest
+from gy_peer import CreditServer
+from typer.testing import CliRunner
+
+import simulator.scenarios  # noqa: F401  (enters the scenes)
+from simulator.accounts import Accounts, ApiUnreachable, Balance, Tariff
+from simulator.board import faults, masked, money_bar, quota_bar
+from simulator.checks import Rule
+from simulator.cli import _app
+from simulator.gateway import Gateway
+from simulator.messages import Identity, ServiceKey
+from simulator.population import HomeOperator
+from simulator.profile import MAGMA, PROFILES, STANDARD
+from simulator.record import LATENCIES_KEPT, Record
+from simulator.scenario import SCENARIOS, NeedsAccounts, Outcome, play
+from simulator.subscriber import Quota, QuotaState, Session
+
+WITHOUT_MONEY = ["attach", "quota-update", "validity-time", "ue-termination", "network-termination"]
+
+
+def outcome_of(server: CreditServer, name: str, **how: object) -> Outcome:
+    return asyncio.run(play(SCENARIOS[name], "127.0.0.1", server.port, **how))
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize("name", WITHOUT_MONEY)
+def test_a_good_server_passes(server, name, profile):
+    outcome = outcome_of(server, name, profile=profile)
+    assert [str(violation) for violation in outcome.record.violations] == []
+    assert server.seen[-1].request_type == 3
+
+
+def test_a_server_that_answers_a_repeat_otherwise_fails(server):
+    """python-diameter answers 5012 to a repeated CCR; the scene has to see it."""
+    outcome = outcome_of(server, "repeated-termination")
+    assert Rule.RESULT in {violation.rule for violation in outcome.record.violations}
+
+
+def test_a_server_that_refuses_fails_the_attach(server):
+    server.purse = 0
+    broken = {violation.rule for violation in outcome_of(server, "attach").record.violations}
+    assert broken == {Rule.RESULT, Rule.GRANT_MISSING}
+
+
+def test_a_scene_of_money_needs_the_api(server):
+    with pytest.raises(NeedsAccounts):
+        outcome_of(server, "exhaustion")
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(_app, [*arguments])
+    return result.exit_code, result.output
+
+
+def test_the_command_line_passes_and_fails(server):
+    code, shown = run("run", "attach", "quota-update", "--port", str(server.port))
+    assert code == 0, shown
+    code, shown = run("run", "repeated-termination", "--port", str(server.port))
+    assert code == 1, shown
+
+
+def test_the_command_line_tells_wrong_use_from_a_missing_server(free_port):
+    assert run("run", "nonsense")[0] == 2
+    assert run("run", "exhaustion")[0] == 2
+    assert run("run", "attach", "--profile", "nonsense")[0] == 2
+    assert run("run", "attach", "--imsi-prefix", "one")[0] == 2
+    assert run("run", "attach", "--port", str(free_port))[0] == 4
+    assert run("--version")[0] == 0
+
+
+def test_every_scene_is_listed():
+    code, shown = run("list")
+    assert code == 0
+    assert all(name in shown for name in SCENARIOS)
+
+
+@pytest.mark.parametrize(
+    ("tariff", "octets", "credits_due"),
+    [
+        (Tariff(3, 1000), 0, 0),
+        (Tariff(3, 1000), 1, 3),
+        (Tariff(3, 1000), 1000, 3),
+        (Tariff(3, 1000), 1001, 6),
+        (Tariff(1, 1), 2**63 + 1, 2**63 + 1),
+    ],
+)
+def test_a_tariff_charges_started_blocks(tariff, octets, credits_due):
+    assert tariff.charge(octets) == credits_due
+
+
+def an_operator(reported: int, **amounts: int) -> HomeOperator:
+    gateway = Gateway(Identity())
+    one = HomeOperator(name="one", prefix="00101", tariff=Tariff(2, 100), gateways=[gateway], people=1)
+    session = Session(gateway, "001010000000001")
+    session.quotas[0].reported = reported
+    one.sessions.append(session)
+    given = {"credited": 0, "available": 0, "reserved": 0, "consumed": 0, "overrun": 0} | amounts
+    one.balance = Balance(**given)
+    return one
+
+
+def test_books_that_add_up_have_no_faults():
+    assert faults(an_operator(450, credited=100, available=90, consumed=10)) == []
+    assert faults(an_operator(450, credited=8, consumed=8, overrun=2)) == []
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        {"credited": 100, "available": 91, "consumed": 10},
+        {"credited": 100, "available": 89, "reserved": 1, "consumed": 10},
+        {"credited": 100, "available": 91, "consumed": 9},
+        {"credited": 100, "available": 90, "consumed": 10, "overrun": 1},
+    ],
+)
+def test_books_that_do_not_add_up_have(amounts):
+    assert faults(an_operator(450, **amounts))
+
+
+def test_an_imsi_is_shown_masked():
+    assert masked("001010123456789") == "00101******6789"
+
+
+def test_bars_show_parts_and_the_tick():
+    assert money_bar(an_operator(0, credited=100, available=50, reserved=25, consumed=25)).plain == (
+        "█" * 5 + "▒" * 5 + "░" * 10
+    )
+    quota = Quota(ServiceKey(1), QuotaState.ACTIVE, granted=1600, used=800, threshold=400)
+    assert quota_bar(quota, STANDARD).plain == "████████····┃···"
+    assert quota_bar(quota, MAGMA).plain == "████████····┃···"
+    assert quota_bar(Quota(ServiceKey(1), QuotaState.BLOCKED), STANDARD).plain == "blocked"
+
+
+def test_percentiles_are_of_the_newest_answers():
+    record = Record()
+    assert record.percentile(99) == 0
+    for millisecond in range(LATENCIES_KEPT + 100):
+        record.answered(2001, millisecond / 1000)
+    assert record.percentile(0) == 0.1
+    assert record.percentile(50) == pytest.approx((100 + LATENCIES_KEPT // 2) / 1000)
+    assert record.answers == LATENCIES_KEPT + 100
+
+
+def test_an_api_that_is_not_there_is_unreachable(free_port):
+    async def ask() -> None:
+        async with Accounts(f"http://127.0.0.1:{free_port}", "token") as accounts:
+            assert not await accounts.ready()
+            await accounts.balance("nobody")
+
+    with pytest.raises(ApiUnreachable):
+        asyncio.run(ask())
