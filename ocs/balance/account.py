@@ -30,5 +30,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         assert self.reserved >= 0, "a reservation ends once"
         assert self.consumed >= 0, "a refund never exceeds what was consumed"
         assert self.overrun >= 0, "a top-up pays no more than what is owed"
-        assert self.available + self.reserved + self.consumed == self.funded, "credited = available + reserved + consumed"
+        assert self.available + self.reserved + self.consumed == self.funded, (
+            "credited = available + reserved + consumed"
+        )
         assert self.overrun + self.written_off == self.owed, "what is owed is in overrun or written off"

@@ -1,4 +1,4 @@
-"""Tariffs: what octets cost, per rating group and APN.  TS 32.296 (rating function); docs/adr/0005-price-on-the-running-total.md.
+"""Tariffs: what octets cost, per rating group and APN.  TS 32.296; docs/adr/0005-price-on-the-running-total.md.
 
 A tariff is an immutable row with a number that only rises.  A session notes the highest number at its start and finds
 its tariffs among rows up to it, so a change of price never reaches into a session that runs.

@@ -1,0 +1,162 @@
+"""Apply what was decided to sessions and accounts; the only code that changes them.
+
+No rule is chosen here: an event carries the decision in numbers, so events of an older release do what they did then.
+"""
+
+from ocs.balance import transfer
+from ocs.credit_control.charging import Charging, open_session
+from ocs.credit_control.event import AnswerDropped, EndCause, Expired, ServiceStep, State, Stepped, TerminationAsked
+from ocs.credit_control.session import ANSWERS_KEPT, Answer, Service, ServiceAnswer, Session, end
+from ocs.diameter.codes import CcRequestType, RequestedAction, ResultCode
+from ocs.units import Credits, GroupIndex, Octets, SessionId, UnixMillis
+
+
+def answer_of(event: Stepped) -> Answer:
+    """Give the answer to a request as the numbers that a repeat needs; services in the order of their keys."""
+    steps = sorted(event.services, key=_key) if len(event.services) > 1 else event.services
+    one_time = event.request_type == CcRequestType.EVENT
+    return Answer(
+        event.number,
+        event.request_type,
+        event.digest,
+        event.result_code,
+        tuple(
+            ServiceAnswer(
+                step.result_code,
+                step.granted,
+                step.final,
+                step.validity_seconds,
+                step.threshold,
+                step.holding_seconds,
+                step.charged if one_time else Credits(0),
+            )
+            for step in steps
+        ),
+    )
+
+
+def _key(step: ServiceStep) -> tuple[int, tuple[int, ...]]:
+    return step.rating_group, tuple(sorted(step.service_ids))
+
+
+def apply_step(state: Charging, event: Stepped, group: GroupIndex) -> None:
+    """Apply a served request."""
+    session_id = SessionId(event.session_id)
+    session = state.sessions.get(session_id)
+    was_due: UnixMillis | None = None
+    was_alive = False
+    if session is None:
+        assert event.opening is not None, "a session begins with its opening"
+        assert event.gateway is not None
+        session = open_session(event.opening, state.sessions.place_of(event.gateway), event.at)
+    else:
+        was_due, was_alive = session.deadline, session.state != State.ENDED
+        if event.gateway is not None:
+            session.gateway = state.sessions.place_of(event.gateway)
+    if session.operator:
+        if event.request_type == CcRequestType.EVENT:
+            _apply_one_time(state, session, event)
+        else:
+            _apply_services(state, session, event)
+    session.answers.append(answer_of(event))
+    del session.answers[:-ANSWERS_KEPT]
+    session.changed_at = event.at
+    session.deadline = event.deadline
+    session.last = group
+    session.dropped = -1
+    session.state = event.state
+    if event.state == State.ENDING:
+        session.terminating = False
+    elif event.state == State.ENDED:
+        end(session, event.end_cause)
+    state.sessions.put(session_id, session, was_alive=was_alive, was_due=was_due)
+
+
+def _apply_services(state: Charging, session: Session, event: Stepped) -> None:
+    """End reservations, charge, reserve anew: in this order, as it was decided."""
+    account = state.operators[session.operator].account
+    touched: list[tuple[ServiceStep, Service]] = []
+    for step in event.services:
+        service = session.service(step.rating_group, _key(step)[1])
+        if service is None:
+            service = Service(step.rating_group, _key(step)[1], step.tariff)
+            session.services.append(service)
+        if step.ended:
+            _release(state, session, service)
+        touched.append((step, service))
+    for step, service in touched:
+        transfer.settle(account, Credits(0), Credits(step.charged - step.overrun), step.overrun)
+        service.used = Octets(service.used + step.used)
+        service.charged = Credits(service.charged + step.charged)
+        service.granted_total = Octets(service.granted_total + min(step.used, service.granted))
+        if step.ended:
+            service.granted = Octets(0)
+    if event.state != State.OPEN:
+        for service in session.services:
+            _release(state, session, service)
+            service.granted = Octets(0)
+    for step, service in touched:
+        if step.granted:
+            transfer.reserve(account, step.reserved)
+            service.reserved, service.granted, service.granted_at = step.reserved, step.granted, event.at
+        refused = step.result_code in (ResultCode.AUTHORIZATION_REJECTED, ResultCode.CREDIT_LIMIT_REACHED)
+        if step.asked >= 0:
+            service.thirsty = step.final or refused
+
+
+def _apply_one_time(state: Charging, session: Session, event: Stepped) -> None:
+    account = state.operators[session.operator].account
+    for step in event.services:
+        if event.action == RequestedAction.DIRECT_DEBITING:
+            transfer.reserve(account, step.charged)
+            transfer.settle(account, step.charged, step.charged, Credits(0))
+        elif event.action == RequestedAction.REFUND_ACCOUNT and step.charged:
+            transfer.refund(account, Credits(-step.charged))
+        session.services.append(
+            Service(step.rating_group, _key(step)[1], step.tariff, step.used, step.charged, granted_total=step.granted)
+        )
+
+
+def _release(state: Charging, session: Session, service: Service) -> None:
+    if service.reserved:
+        transfer.release(state.operators[session.operator].account, service.reserved)
+        service.reserved = Credits(0)
+
+
+def apply_expired(state: Charging, event: Expired, group: GroupIndex) -> None:
+    """End a session by supervision: its reservations return, its charged use stays charged."""
+    session_id, session = _known(state, event.session_id)
+    was_due = session.deadline
+    for service in session.services:
+        _release(state, session, service)
+        service.granted = Octets(0)
+    session.changed_at, session.last = event.at, group
+    end(session, EndCause(event.cause))
+    state.sessions.put(session_id, session, was_alive=True, was_due=was_due)
+
+
+def apply_dropped(state: Charging, event: AnswerDropped, group: GroupIndex) -> None:
+    """Note that a session's newest answer was never sent."""
+    session_id, session = _known(state, event.session_id)
+    was_due, was_alive = session.deadline, session.state != State.ENDED
+    session.dropped = event.number
+    session.last = group
+    if was_alive:
+        session.deadline = event.deadline
+        state.sessions.put(session_id, session, was_alive=True, was_due=was_due)
+    else:
+        state.sessions.replace(session_id, session)
+
+
+def apply_termination(state: Charging, event: TerminationAsked, group: GroupIndex) -> None:
+    """Note that a session is to end: its next CCR-U is refused."""
+    session_id, session = _known(state, event.session_id)
+    session.terminating = True
+    session.last = group
+    state.sessions.put(session_id, session, was_alive=True, was_due=session.deadline)
+
+
+def _known(state: Charging, session_id: bytes) -> tuple[SessionId, Session]:
+    session = state.sessions.get(SessionId(session_id))
+    assert session is not None, "an event of a session finds it"
+    return SessionId(session_id), session

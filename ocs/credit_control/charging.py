@@ -1,0 +1,390 @@
+"""Decide one request of a credit-control session.  RFC 8506 sections 5.1 to 5.4 and 7, docs/adr/0007-grants.md.
+
+    decide(state, request) reads, and gives one `Stepped`
+    apply(state, stepped)  is what changes sessions and accounts
+
+First everything reported is charged, then everything asked is granted, in the request's order.
+"""
+
+from dataclasses import dataclass, field
+
+from ocs.balance.operator import Directory, Operator
+from ocs.balance.transfer import settlement
+from ocs.credit_control import quota
+from ocs.credit_control.event import (
+    EndCause,
+    Gateway,
+    Note,
+    Opening,
+    ServiceStep,
+    State,
+    Stepped,
+    Why,
+)
+from ocs.credit_control.policy import Policy
+from ocs.credit_control.profile import PROFILES, STANDARD, Profile, Refusal
+from ocs.credit_control.request import NOT_ASKED, CreditControlRequest, ServiceRequest
+from ocs.credit_control.session import Service, Session, Sessions
+from ocs.diameter.codes import CcRequestType, ResultCode
+from ocs.rating.rate import affordable, charge
+from ocs.rating.tariff import Tariff, TariffBook
+from ocs.units import SECOND, Credits, GroupIndex, Octets, OperatorId, TariffId, UnixMillis
+
+PS_CONTEXT = "32251@3gpp.org"
+
+FREE = Tariff(TariffId(0), OperatorId(0), None, None, Credits(0), Octets(1))
+"""What emergency services cost."""
+
+
+@dataclass(slots=True)
+class Charging:
+    """What credit control reads and changes."""
+
+    operators: Directory = field(default_factory=Directory)
+    tariffs: TariffBook = field(default_factory=TariffBook)
+    sessions: Sessions = field(default_factory=Sessions)
+
+    def tariff(self, number: TariffId) -> Tariff:
+        return self.tariffs[number] if number else FREE
+
+
+@dataclass(slots=True)
+class _Line:
+    """One service of a request while it is being decided."""
+
+    request: ServiceRequest
+    service: Service | None  # what the session has of it
+    tariff: Tariff | None
+    ended: bool  # its earlier grant is void
+    total: Octets = Octets(0)  # cumulative, with this report
+    charged: Credits = Credits(0)
+    overrun: Credits = Credits(0)
+    code: ResultCode = ResultCode.SUCCESS
+    why: Why = Why.NOT_ASKED
+    granted: Octets = Octets(0)
+    reserved: Credits = Credits(0)
+    final: bool = False
+
+
+def decide(
+    state: Charging,
+    policy: Policy,
+    request: CreditControlRequest,
+    session: Session | None,
+    gateway: Gateway,
+    now: UnixMillis,
+) -> Stepped:
+    """Decide a CCR-I, -U or -T that is no repeat and whose session is known, or new for a CCR-I."""
+    opening: Opening | None = None
+    if session is None:
+        operator = state.operators.of(request.imsi)
+        refusal = subscriber_refusal(policy, request, operator)
+        opening = opening_of(state, policy, request, operator)
+        if refusal is not None or operator is None:
+            code, why = refusal or (ResultCode.USER_UNKNOWN, Why.UNKNOWN_OPERATOR)
+            return refused(request, opening, gateway, code, why, now)
+        session = open_session(opening, 0, now)
+    else:
+        operator = state.operators[session.operator]
+    profile = PROFILES.get(gateway.profile, STANDARD)
+    lines = [_line(state, policy, session, service) for service in request.services]
+    available = _charge(operator, lines)
+    ending = request.request_type == CcRequestType.TERMINATION
+    if not ending:
+        _grant(state, policy, session, operator, lines, available, now)
+    code, why, after = ResultCode.SUCCESS, Why.NOT_ASKED, State.ENDED if ending else State.OPEN
+    if not ending and _refuses_all(policy, profile, session, lines):
+        code, why = policy.no_balance_code, Why.NO_BALANCE
+        if session.terminating:
+            code, why = ResultCode.AUTHORIZATION_REJECTED, Why.TERMINATING
+        after = State.ENDED if opening is not None else State.ENDING
+    steps = tuple(_step(policy, profile, line, code, session, ending=ending) for line in lines)
+    return Stepped(
+        at=now,
+        session_id=request.session_id,
+        request_type=request.request_type,
+        number=request.number,
+        digest=request.digest,
+        result_code=code,
+        state=after,
+        deadline=_deadline(policy, session, steps, after, now),
+        services=steps,
+        previous=GroupIndex(session.last),
+        opening=opening,
+        gateway=_moved(state, session, gateway, opening),
+        why=why,
+        notes=_notes(session, request, lines),
+        termination_cause=request.termination_cause,
+        end_to_end=request.header.end_to_end,
+        event_timestamp=request.event_timestamp,
+        end_cause=_end_cause(after, opening),
+    )
+
+
+def open_session(opening: Opening, gateway: int, now: UnixMillis) -> Session:
+    """Give a session as its first request finds it."""
+    return Session(
+        operator=opening.operator,
+        imsi=opening.imsi,
+        apn=opening.apn,
+        gateway=gateway,
+        state=State.OPEN,
+        opened_at=now,
+        changed_at=now,
+        deadline=now,
+        tariff_mark=opening.tariff_mark,
+        last=GroupIndex(0),
+        answers=[],
+        services=[],
+        emergency=opening.emergency,
+    )
+
+
+def is_served(policy: Policy, context_id: str) -> bool:
+    """Tell whether a Service-Context-Id is packet-switched charging's or one the configuration adds."""
+    return context_id.endswith(PS_CONTEXT) or context_id in policy.context_ids
+
+
+def subscriber_refusal(
+    policy: Policy, request: CreditControlRequest, operator: Operator | None
+) -> tuple[ResultCode, Why] | None:
+    if not request.imsi:
+        return ResultCode.USER_UNKNOWN, Why.NO_IMSI
+    if operator is None:
+        return ResultCode.USER_UNKNOWN, Why.UNKNOWN_OPERATOR
+    if not is_served(policy, request.context_id):
+        return ResultCode.RATING_FAILED, Why.UNKNOWN_CONTEXT
+    return None
+
+
+def opening_of(state: Charging, policy: Policy, request: CreditControlRequest, operator: Operator | None) -> Opening:
+    return Opening(
+        operator=operator.number if operator is not None else OperatorId(0),
+        imsi=request.imsi[:IMSI_KEPT_DIGITS],
+        msisdn=request.msisdn,
+        apn=request.apn,
+        context_id=request.context_id,
+        tariff_mark=state.tariffs.newest,
+        bearer=request.bearer,
+        emergency=request.apn in policy.emergency_apns,
+    )
+
+
+IMSI_KEPT_DIGITS = 32  # of what claims to be one; a longer text finds no operator anyway
+
+
+def refused(
+    request: CreditControlRequest, opening: Opening, gateway: Gateway, code: ResultCode, why: Why, now: UnixMillis
+) -> Stepped:
+    """Refuse a first request as a whole; the refusal is kept for its repeats and for whoever asks why."""
+    return Stepped(
+        at=now,
+        session_id=request.session_id,
+        request_type=request.request_type,
+        number=request.number,
+        digest=request.digest,
+        result_code=code,
+        state=State.ENDED,
+        deadline=now,
+        services=(),
+        previous=GroupIndex(0),
+        opening=opening,
+        gateway=gateway,
+        why=why,
+        end_to_end=request.header.end_to_end,
+        event_timestamp=request.event_timestamp,
+        end_cause=EndCause.REFUSED,
+    )
+
+
+def _line(state: Charging, policy: Policy, session: Session, request: ServiceRequest) -> _Line:
+    key = request.key
+    service = session.service(key.rating_group, key.service_ids)
+    tariff: Tariff | None
+    if service is not None:
+        tariff = state.tariff(service.tariff)
+    else:
+        tariff = find_tariff(state, policy, session, key.rating_group)
+    before = service.used if service is not None else Octets(0)
+    total = Octets(before + request.used)
+    return _Line(
+        request=request,
+        service=service,
+        tariff=tariff,
+        ended=request.reported or request.asked != NOT_ASKED,
+        total=total,
+        charged=charge(tariff, before, total) if tariff is not None else Credits(0),
+    )
+
+
+def find_tariff(state: Charging, policy: Policy, session: Opening | Session, rating_group: int) -> Tariff | None:
+    """Give what a service costs that begins in this session; None where the operator has no tariff for it."""
+    if session.emergency or rating_group in policy.emergency_rating_groups:
+        return FREE
+    group = rating_group if rating_group >= 0 else None
+    return state.tariffs.find(session.operator, group, session.apn or None, session.tariff_mark)
+
+
+def _charge(operator: Operator, lines: list[_Line]) -> Credits:
+    """Charge every report; the reservations of the services named here pay first, then the free balance.
+
+    Returns:
+        what is available to grants afterwards.
+    """
+    account = operator.account
+    held = sum(line.service.reserved for line in lines if line.ended and line.service is not None)
+    available = Credits(account.available + held)
+    for line in lines:
+        if line.charged:
+            split = settlement(available, Credits(0), line.charged)
+            line.overrun = split.overrun
+            available = Credits(available - split.posted)
+    return available
+
+
+def _grant(
+    state: Charging,
+    policy: Policy,
+    session: Session,
+    operator: Operator,
+    lines: list[_Line],
+    available: Credits,
+    now: UnixMillis,
+) -> None:
+    """Grant what is asked, in order, and refuse where credit ends; `lines` take the result."""
+    asking = [line for line in lines if line.request.asked != NOT_ASKED]
+    others = max(0, state.sessions.open_count.get(operator.number, 0) - (1 if session.last else 0))
+    owing = operator.account.overrun > 0 or any(line.overrun for line in lines)
+    for position, line in enumerate(asking):
+        if session.terminating:
+            line.code, line.why = ResultCode.AUTHORIZATION_REJECTED, Why.TERMINATING
+            continue
+        if line.request.other_unit:
+            line.code, line.why = ResultCode.RATING_FAILED, Why.UNIT_UNKNOWN
+            continue
+        if line.tariff is None:
+            line.code, line.why = ResultCode.RATING_FAILED, Why.NO_TARIFF
+            continue
+        reach = affordable(line.tariff, line.total, available)
+        if owing and line.tariff.price:
+            reach = Octets(0)  # what is owed is paid before anything new is bought
+        grant = quota.size(
+            policy,
+            asked=line.request.asked,
+            used=line.request.used,
+            elapsed_ms=now - line.service.granted_at if line.service is not None else SECOND,
+            operator_max=operator.grant_max,
+            affordable=reach,
+            sharing=others + len(asking) - position,
+        )
+        if not grant.octets:
+            line.code, line.why = policy.no_balance_code, Why.NO_BALANCE
+            continue
+        free = line.tariff.price == 0
+        line.granted, line.final = grant.octets, grant.final and not free
+        line.why = Why.EMERGENCY if line.tariff is FREE else Why.FREE if free else grant.why
+        line.reserved = charge(line.tariff, line.total, Octets(line.total + grant.octets))
+        available = Credits(available - line.reserved)
+        assert available >= 0, "no grant above the balance"
+
+
+def _refuses_all(policy: Policy, profile: Profile, session: Session, lines: list[_Line]) -> bool:
+    """Tell whether the whole request is refused: nothing asked was granted, and nothing of the session runs on.
+
+    4012 stays in the MSCC, where it keeps a session alive on every client that can wait; docs/adr/0008-refusals.md.
+    """
+    asking = [line for line in lines if line.request.asked != NOT_ASKED]
+    if session.terminating:
+        return True
+    if not asking or any(line.code != ResultCode.AUTHORIZATION_REJECTED for line in asking):
+        return False
+    named = {(line.request.key.rating_group, line.request.key.service_ids) for line in lines}
+    return not any(
+        service.granted and (service.rating_group, service.service_ids) not in named for service in session.services
+    )
+
+
+def _step(
+    policy: Policy, profile: Profile, line: _Line, command_code: ResultCode, session: Session, *, ending: bool
+) -> ServiceStep:
+    request = line.request
+    code, why, granted, reserved, final = line.code, line.why, line.granted, line.reserved, line.final
+    if command_code != ResultCode.SUCCESS and granted:
+        code, why, granted, reserved, final = command_code, Why.COMMAND_REFUSED, Octets(0), Credits(0), False
+    rejected = code == ResultCode.AUTHORIZATION_REJECTED and why is Why.NO_BALANCE
+    if rejected and command_code == ResultCode.SUCCESS and profile.partial_refusal is Refusal.SUSPENDED:
+        code = ResultCode.CREDIT_LIMIT_REACHED
+    validity = 0
+    if not ending:
+        scarce = final or why is Why.NO_BALANCE
+        validity = policy.validity_short_seconds if scarce and _waits(profile, why) else policy.validity_seconds
+    report_at = 0
+    if granted and not final and profile.threshold:
+        report_at = quota.threshold(policy, granted)
+    holding = policy.holding_seconds if granted and profile.holding_time and policy.holding_seconds is not None else -1
+    return ServiceStep(
+        rating_group=request.key.rating_group,
+        service_ids=request.service_ids,
+        tariff=line.tariff.number if line.tariff is not None else TariffId(0),
+        ended=line.ended,
+        used=request.used,
+        charged=line.charged,
+        overrun=line.overrun,
+        granted=granted,
+        reserved=reserved,
+        result_code=code,
+        why=why,
+        final=final,
+        validity_seconds=validity,
+        threshold=Octets(report_at),
+        holding_seconds=holding,
+        reasons=request.reasons,
+        asked=request.asked,
+    )
+
+
+def _waits(profile: Profile, why: Why) -> bool:
+    """Tell whether a short Validity-Time is what brings the gateway back: always after a refusal, and for final units
+    where a RAR would not."""
+    return why is Why.NO_BALANCE or not profile.honours_reauth
+
+
+def _deadline(
+    policy: Policy, session: Session, steps: tuple[ServiceStep, ...], after: State, now: UnixMillis
+) -> UnixMillis:
+    """Supervise for twice the longest Validity-Time at work (RFC 8506 section 13)."""
+    if after is State.ENDED:
+        return now
+    if after is State.ENDING:
+        return UnixMillis(now + 2 * SECOND * policy.validity_short_seconds)
+    validity = max((step.validity_seconds for step in steps), default=policy.validity_seconds)
+    return UnixMillis(max(session.deadline, now + 2 * SECOND * validity))
+
+
+def _moved(state: Charging, session: Session, gateway: Gateway, opening: Opening | None) -> Gateway | None:
+    if opening is None and state.sessions.gateways[session.gateway] == gateway:
+        return None
+    return gateway
+
+
+def _notes(session: Session, request: CreditControlRequest, lines: list[_Line]) -> int:
+    notes = Note(0)
+    for line in lines:
+        if line.request.unequal:
+            notes |= Note.UNEQUAL_COUNTERS
+        if line.overrun:
+            notes |= Note.OVERRUN
+        if line.request.used:
+            if line.service is None:
+                notes |= Note.UNASKED_SERVICE
+            elif line.request.used > line.service.granted:
+                notes |= Note.OVER_GRANT
+            if session.dropped >= 0 and session.dropped != request.number:
+                notes |= Note.LATE_REPEAT
+    return int(notes)
+
+
+def _end_cause(after: State, opening: Opening | None) -> int:
+    if after is not State.ENDED:
+        return 0
+    return EndCause.REFUSED if opening is not None else EndCause.TERMINATED

@@ -1,0 +1,329 @@
+"""What a CCR asks and reports.  RFC 8506 section 3.1, TS 32.299 clause 6.4.2.
+
+The message has passed the strict check of `ocs.diameter.strict`; what is read here has the right length and, outside
+of Service-Information, the right content.  Nothing depends on the order of AVPs.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from ocs.diameter import avp
+from ocs.diameter.codes import VENDOR_3GPP, Avp, Avp3gpp, CcRequestType, RequestedAction, SubscriptionIdType
+from ocs.diameter.framing import HEADER_OCTETS, Header
+from ocs.errors import ContradictingAvps, InvalidAvpValue
+from ocs.units import OCTETS_MAX, Octets, SessionId
+
+NOT_ASKED: Final = -1
+"""No Requested-Service-Unit: nothing is wanted.  0 is an empty one: the server chooses."""
+
+DIGEST_OCTETS: Final = 8
+_3GPP = VENDOR_3GPP
+
+
+class ServiceKey(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True):
+    """What a quota belongs to: Rating-Group (-1 for none) and the Service-Identifiers, sorted."""
+
+    rating_group: int
+    service_ids: tuple[int, ...] = ()
+
+
+WHOLE_BEARER: Final = ServiceKey(-1, ())
+
+
+class ServiceRequest(msgspec.Struct, frozen=True, gc=False):
+    """One Multiple-Services-Credit-Control, or the units at command level."""
+
+    key: ServiceKey
+    service_ids: tuple[int, ...]  # in the order of the request, as the answer repeats them
+    asked: int  # octets, 0: the server chooses, NOT_ASKED
+    reported: bool  # a Used-Service-Unit is there, if only of 0 octets
+    used: Octets  # since the last report, over all Used-Service-Units
+    reasons: int  # bit n: Reporting-Reason n, at either level
+    unequal: bool  # input + output differ from total; total counts
+    other_unit: int  # an Avp code of a kind that is asked for and not octets, 0 for none
+
+
+class Bearer(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults=False):
+    """What Service-Information says of the bearer; kept for charging records, as received."""
+
+    charging_id: bytes = b""
+    pdp_type: bytes = b""
+    pdp_addresses: tuple[bytes, ...] = ()
+    sgsn_address: bytes = b""
+    ggsn_address: bytes = b""
+    sgsn_mcc_mnc: str = ""
+    rat_type: bytes = b""
+    user_location: bytes = b""
+    timezone: bytes = b""
+    charging_characteristics: str = ""
+    equipment: bytes = b""
+
+
+@dataclass(slots=True)
+class CreditControlRequest:
+    """A CCR as charging sees it."""
+
+    header: Header
+    session_id: SessionId = SessionId(b"")
+    origin_host: str = ""
+    origin_realm: str = ""
+    context_id: str = ""
+    request_type: CcRequestType = CcRequestType.INITIAL
+    number: int = 0
+    action: int = NOT_ASKED
+    termination_cause: int = 0
+    event_timestamp: int = 0  # seconds since 1900, 0 for none
+    imsi: str = ""
+    msisdn: str = ""
+    apn: str = ""
+    bearer: Bearer = Bearer()
+    services: tuple[ServiceRequest, ...] = ()
+    single: bool = False  # units at command level: the answer has its units there too
+    proxy_info: bytes = b""  # all Proxy-Info AVPs, encoded, for the answer
+    digest: bytes = b""
+
+
+def read(message: bytes, header: Header) -> CreditControlRequest:
+    """Read a CCR that passed the strict check.
+
+    Raises:
+        InvalidAvpValue: a counter is beyond plausibility, or two MSCC ask for the same service.
+        ContradictingAvps: an EVENT_REQUEST without Requested-Action.
+    """
+    request = CreditControlRequest(header)
+    services: list[ServiceRequest] = []
+    single: list[avp.RawAvp] = []
+    equipment = b""
+    for raw in avp.walk(message, HEADER_OCTETS, len(message)):
+        code, data = raw.code, message[raw.start : raw.end]
+        if raw.vendor:
+            if code == Avp3gpp.SERVICE_INFORMATION and raw.vendor == _3GPP:
+                _service_information(message, raw, request)
+            continue
+        match code:
+            case Avp.SESSION_ID:
+                request.session_id = SessionId(data)
+            case Avp.ORIGIN_HOST:
+                request.origin_host = data.decode()
+            case Avp.ORIGIN_REALM:
+                request.origin_realm = data.decode()
+            case Avp.SERVICE_CONTEXT_ID:
+                request.context_id = data.decode()
+            case Avp.CC_REQUEST_TYPE:
+                request.request_type = CcRequestType(_number(data))
+            case Avp.CC_REQUEST_NUMBER:
+                request.number = _number(data)
+            case Avp.REQUESTED_ACTION:
+                request.action = _number(data)
+            case Avp.TERMINATION_CAUSE:
+                request.termination_cause = _number(data)
+            case Avp.EVENT_TIMESTAMP:
+                request.event_timestamp = _number(data)
+            case Avp.SUBSCRIPTION_ID:
+                _subscription(message, raw, request)
+            case Avp.MULTIPLE_SERVICES_CREDIT_CONTROL:
+                services.append(_service(message, raw))
+            case Avp.REQUESTED_SERVICE_UNIT | Avp.USED_SERVICE_UNIT | Avp.SERVICE_IDENTIFIER:
+                single.append(raw)
+            case Avp.USER_EQUIPMENT_INFO:
+                equipment = _equipment(message, raw)
+            case Avp.PROXY_INFO:
+                request.proxy_info += avp.encode(code, data, flags=raw.flags)
+    if equipment:
+        request.bearer = msgspec.structs.replace(request.bearer, equipment=equipment)
+    if single and not services and any(raw.code != Avp.SERVICE_IDENTIFIER for raw in single):
+        services.append(_units(message, single, whole=None))
+        request.single = True
+    request.services = tuple(services)
+    if request.request_type != CcRequestType.EVENT:
+        request.action = NOT_ASKED  # some gateways send 0 in every CCR; it means nothing there
+    elif request.action == NOT_ASKED:
+        raise ContradictingAvps(
+            "an EVENT_REQUEST says by Requested-Action what it wants",
+            avp.unsigned32(Avp.CC_REQUEST_TYPE, CcRequestType.EVENT),
+        )
+    if len(services) > 1:
+        _refuse_twins(services)
+    request.digest = _digest(request)
+    return request
+
+
+def refuses_nothing(action: int) -> bool:
+    """Tell whether this Requested-Action only asks and moves no credit."""
+    return action in (RequestedAction.CHECK_BALANCE, RequestedAction.PRICE_ENQUIRY)
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "big")
+
+
+def _service(message: bytes, mscc: avp.RawAvp) -> ServiceRequest:
+    return _units(message, list(avp.walk(message, mscc.start, mscc.end)), whole=mscc)
+
+
+def _units(message: bytes, members: list[avp.RawAvp], *, whole: avp.RawAvp | None) -> ServiceRequest:
+    rating_group, asked, used, reasons, other = -1, NOT_ASKED, 0, 0, 0
+    reported = unequal = False
+    service_ids: list[int] = []
+    for raw in members:
+        if raw.vendor:
+            if raw.code == Avp3gpp.REPORTING_REASON and raw.vendor == _3GPP:
+                reasons |= 1 << (_number(message[raw.start : raw.end]) & 31)
+            continue
+        if raw.code == Avp.RATING_GROUP:
+            rating_group = _number(message[raw.start : raw.end])
+        elif raw.code == Avp.SERVICE_IDENTIFIER:
+            service_ids.append(_number(message[raw.start : raw.end]))
+        elif raw.code == Avp.REQUESTED_SERVICE_UNIT:
+            units = _volume(message, raw)
+            asked, other = max(0, units.octets), units.other if units.octets < 0 else 0
+        elif raw.code == Avp.USED_SERVICE_UNIT:
+            units = _volume(message, raw)
+            if units.octets > OCTETS_MAX or used + max(0, units.octets) > OCTETS_MAX:
+                offender = avp.encode(raw.code, message[raw.start : raw.end], flags=raw.flags)
+                raise InvalidAvpValue(
+                    f"a report of {units.octets} octets; this server believes {OCTETS_MAX} at the most",
+                    avp.grouped(whole.code, offender) if whole is not None else offender,
+                )
+            reported = True
+            used += max(0, units.octets)
+            unequal |= units.unequal
+            reasons |= units.reasons
+    return ServiceRequest(
+        ServiceKey(rating_group, tuple(sorted(service_ids))),
+        tuple(service_ids),
+        asked,
+        reported,
+        Octets(used),
+        reasons,
+        unequal,
+        other,
+    )
+
+
+@dataclass(slots=True)
+class _Volume:
+    octets: int = -1  # none of the three counters
+    unequal: bool = False
+    reasons: int = 0
+    other: int = 0
+
+
+def _volume(message: bytes, unit: avp.RawAvp) -> _Volume:
+    """Read the octets of a Requested- or Used-Service-Unit: total, or input + output where total is absent."""
+    volume = _Volume()
+    total = inward = outward = -1
+    for raw in avp.walk(message, unit.start, unit.end):
+        if raw.vendor:
+            if raw.code == Avp3gpp.REPORTING_REASON and raw.vendor == _3GPP:
+                volume.reasons |= 1 << (_number(message[raw.start : raw.end]) & 31)
+            continue
+        if raw.code == Avp.CC_TOTAL_OCTETS:
+            total = _number(message[raw.start : raw.end])
+        elif raw.code == Avp.CC_INPUT_OCTETS:
+            inward = _number(message[raw.start : raw.end])
+        elif raw.code == Avp.CC_OUTPUT_OCTETS:
+            outward = _number(message[raw.start : raw.end])
+        elif raw.code in (Avp.CC_MONEY, Avp.CC_SERVICE_SPECIFIC_UNITS, Avp.CC_TIME):
+            volume.other = raw.code
+    both = max(0, inward) + max(0, outward)
+    if total >= 0:
+        volume.octets = total
+        volume.unequal = inward >= 0 and outward >= 0 and both != total
+    elif inward >= 0 or outward >= 0:
+        volume.octets = both
+    return volume
+
+
+def _subscription(message: bytes, group: avp.RawAvp, request: CreditControlRequest) -> None:
+    kind, identity = -1, b""
+    for raw in avp.walk(message, group.start, group.end):
+        if raw.code == Avp.SUBSCRIPTION_ID_TYPE:
+            kind = _number(message[raw.start : raw.end])
+        elif raw.code == Avp.SUBSCRIPTION_ID_DATA:
+            identity = message[raw.start : raw.end]
+    text = identity.decode("utf-8", "replace")
+    if kind == SubscriptionIdType.END_USER_IMSI:
+        request.imsi = request.imsi or text
+    elif kind == SubscriptionIdType.END_USER_E164:
+        request.msisdn = request.msisdn or text[:32]
+
+
+def _equipment(message: bytes, group: avp.RawAvp) -> bytes:
+    for raw in avp.walk(message, group.start, group.end):
+        if raw.code == Avp.USER_EQUIPMENT_INFO_VALUE:
+            return message[raw.start : raw.end][:32]
+    return b""
+
+
+def _service_information(message: bytes, group: avp.RawAvp, request: CreditControlRequest) -> None:
+    for raw in avp.walk(message, group.start, group.end):
+        if raw.code == Avp3gpp.PS_INFORMATION and raw.vendor == _3GPP:
+            _ps_information(message, raw, request)
+        elif raw.code == Avp.SUBSCRIPTION_ID and not raw.vendor:
+            _subscription(message, raw, request)
+
+
+_BEARER_FIELDS: Final = {
+    (_3GPP, Avp3gpp.CHARGING_ID): "charging_id",
+    (_3GPP, Avp3gpp.PDP_TYPE): "pdp_type",
+    (_3GPP, Avp3gpp.SGSN_ADDRESS): "sgsn_address",
+    (_3GPP, Avp3gpp.GGSN_ADDRESS): "ggsn_address",
+    (_3GPP, Avp3gpp.RAT_TYPE): "rat_type",
+    (_3GPP, Avp3gpp.USER_LOCATION_INFO): "user_location",
+    (_3GPP, Avp3gpp.MS_TIMEZONE): "timezone",
+}
+_BEARER_TEXTS: Final = {
+    (_3GPP, Avp3gpp.SGSN_MCC_MNC): "sgsn_mcc_mnc",
+    (_3GPP, Avp3gpp.CHARGING_CHARACTERISTICS): "charging_characteristics",
+}
+BEARER_VALUE_OCTETS_MAX: Final = 64  # none of these is longer; bounds what a CCR-I makes us keep
+
+
+def _ps_information(message: bytes, group: avp.RawAvp, request: CreditControlRequest) -> None:
+    octets: dict[str, bytes] = {}
+    texts: dict[str, str] = {}
+    addresses: list[bytes] = []
+    for raw in avp.walk(message, group.start, group.end):
+        data = message[raw.start : raw.end][:BEARER_VALUE_OCTETS_MAX]
+        key = (raw.vendor, raw.code)
+        if key in _BEARER_FIELDS:
+            octets.setdefault(_BEARER_FIELDS[key], data)
+        elif key in _BEARER_TEXTS:
+            texts.setdefault(_BEARER_TEXTS[key], data.decode("ascii", "replace"))
+        elif key == (_3GPP, Avp3gpp.PDP_ADDRESS):
+            addresses.append(data)
+        elif key == (0, Avp.CALLED_STATION_ID):
+            request.apn = message[raw.start : raw.end].decode("utf-8", "replace").lower()
+        elif key == (0, Avp.USER_EQUIPMENT_INFO):
+            octets["equipment"] = _equipment(message, raw)
+    request.bearer = Bearer(pdp_addresses=tuple(addresses[:2]), **octets, **texts)  # type: ignore[arg-type]  # by name
+
+
+def _refuse_twins(services: list[ServiceRequest]) -> None:
+    seen: set[ServiceKey] = set()
+    for service in services:
+        if service.key in seen:
+            members = [avp.unsigned32(Avp.SERVICE_IDENTIFIER, number) for number in service.service_ids]
+            if service.key.rating_group >= 0:
+                members.insert(0, avp.unsigned32(Avp.RATING_GROUP, service.key.rating_group))
+            raise InvalidAvpValue(
+                "two Multiple-Services-Credit-Control of one request name the same service",
+                avp.grouped(Avp.MULTIPLE_SERVICES_CREDIT_CONTROL, *members),
+            )
+        seen.add(service.key)
+
+
+def _digest(request: CreditControlRequest) -> bytes:
+    """Digest what makes two requests the same: type, action and, for each service, its key, units and reasons."""
+    content = [(s.key, s.asked, s.reported, s.used, s.reasons) for s in request.services]
+    if len(content) > 1:
+        content.sort(key=lambda entry: entry[0])
+    encoded = _ENCODER.encode((int(request.request_type), request.action, content))
+    return blake2b(encoded, digest_size=DIGEST_OCTETS).digest()
+
+
+_ENCODER = msgspec.msgpack.Encoder()

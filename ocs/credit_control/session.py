@@ -1,0 +1,210 @@
+"""Credit-control sessions at rest and in hand.  RFC 8506 section 7.
+
+A session at rest is one packed `bytes`: a million of them must fit, and the garbage collector must not see them.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Final
+
+import msgspec
+
+from ocs.credit_control.event import EndCause, Gateway, State
+from ocs.credit_control.supervision import Supervision
+from ocs.units import MINUTE, Credits, GroupIndex, Octets, OperatorId, SessionId, TariffId, UnixMillis
+
+ANSWERS_KEPT: Final = 8
+"""In memory, for repeats; older ones are found in the journal.  No gateway has more requests of one session open."""
+
+ENDED_KEPT_MS: Final = 10 * MINUTE
+"""An ended session answers repeats from memory this long; a constant, for every process must forget the same."""
+
+FORGOTTEN_AT_ONCE: Final = 4
+"""For each event; more than can end by one, so the ended never pile up."""
+
+
+class ServiceAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One MSCC of an answer, as numbers."""
+
+    result_code: int
+    granted: Octets
+    final: bool
+    validity_seconds: int
+    threshold: Octets
+    holding_seconds: int
+    charged: Credits = Credits(0)  # of a one-time event, for Cost-Information
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One answer, as numbers; its services stand in the order of their keys."""
+
+    number: int
+    request_type: int
+    digest: bytes
+    result_code: int
+    services: tuple[ServiceAnswer, ...]
+
+
+class Service(msgspec.Struct, array_like=True, gc=False):
+    """One quota of a session; its key is (rating group or -1, sorted service ids)."""
+
+    rating_group: int
+    service_ids: tuple[int, ...]
+    tariff: TariffId
+    used: Octets = Octets(0)  # cumulative, what the price is computed on
+    charged: Credits = Credits(0)  # cumulative, overrun included
+    granted: Octets = Octets(0)  # outstanding
+    reserved: Credits = Credits(0)  # pending for it
+    granted_total: Octets = Octets(0)  # cumulative: use within each grant, plus what is outstanding
+    granted_at: UnixMillis = UnixMillis(0)
+    thirsty: bool = False  # refused for money, or on its last grant
+
+
+class Session(msgspec.Struct, array_like=True, gc=False):
+    """A session in hand."""
+
+    operator: OperatorId
+    imsi: str
+    apn: str
+    gateway: int  # place in `Sessions.gateways`
+    state: State
+    opened_at: UnixMillis
+    changed_at: UnixMillis
+    deadline: UnixMillis
+    tariff_mark: TariffId
+    last: GroupIndex  # the group of its newest event
+    answers: list[Answer]  # the newest last
+    services: list[Service]
+    emergency: bool = False
+    terminating: bool = False
+    dropped: int = -1  # the number of the request whose answer was too late
+    end_cause: int = 0
+
+    def service(self, rating_group: int, service_ids: tuple[int, ...]) -> Service | None:
+        for service in self.services:
+            if service.rating_group == rating_group and service.service_ids == service_ids:
+                return service
+        return None
+
+    def answered(self, number: int) -> Answer | None:
+        for answer in reversed(self.answers):
+            if answer.number == number:
+                return answer
+        return None
+
+    @property
+    def thirsty(self) -> bool:
+        return any(service.thirsty for service in self.services)
+
+
+_PACK: Final = msgspec.msgpack.Encoder().encode
+_UNPACK: Final = msgspec.msgpack.Decoder(Session).decode
+
+
+class Sessions:
+    """All sessions in memory, by Session-Id, with what is derived from them for each operator."""
+
+    __slots__ = ("_at_rest", "_ended", "_gateway_places", "gateways", "open_count", "supervision", "thirsty")
+
+    def __init__(self) -> None:
+        self._at_rest: dict[SessionId, bytes] = {}
+        self._ended: deque[tuple[UnixMillis, SessionId]] = deque()
+        self.gateways: list[Gateway] = []
+        self._gateway_places: dict[Gateway, int] = {}
+        self.open_count: dict[OperatorId, int] = {}
+        self.thirsty: dict[OperatorId, dict[SessionId, None]] = {}
+        self.supervision: Supervision | None = None
+
+    def __len__(self) -> int:
+        return len(self._at_rest)
+
+    def __contains__(self, session_id: SessionId) -> bool:
+        return session_id in self._at_rest
+
+    def __iter__(self) -> Iterator[SessionId]:
+        return iter(self._at_rest)
+
+    def get(self, session_id: SessionId) -> Session | None:
+        """Unpack a session; changes to it count once it is put back."""
+        packed = self._at_rest.get(session_id)
+        return _UNPACK(packed) if packed is not None else None
+
+    def put(self, session_id: SessionId, session: Session, *, was_alive: bool, was_due: UnixMillis | None) -> None:
+        """Put a session to rest.
+
+        Args:
+            was_alive: whether it was there and not ended.
+            was_due: its deadline before, None where it is new.
+        """
+        self._at_rest[session_id] = _PACK(session)
+        operator = session.operator
+        alive = session.state != State.ENDED
+        if alive != was_alive:
+            self.open_count[operator] = self.open_count.get(operator, 0) + (1 if alive else -1)
+        if not alive:
+            self._ended.append((session.changed_at, session_id))
+        if alive and session.thirsty:
+            self.thirsty.setdefault(operator, {})[session_id] = None
+        elif was_alive and operator in self.thirsty:
+            self.thirsty[operator].pop(session_id, None)
+        if alive and self.supervision is not None and (was_due is None or session.deadline < was_due):
+            self.supervision.watch(session_id, session.deadline)
+
+    def replace(self, session_id: SessionId, session: Session) -> None:
+        """Put back a session that had ended and stays so."""
+        self._at_rest[session_id] = _PACK(session)
+
+    def forget_ended(self, before: UnixMillis) -> None:
+        """Drop some sessions that ended before this time; the journal keeps their history.
+
+        A few at a time, and only as events come: every process that folds the same events forgets the same.
+        """
+        ended = self._ended
+        for _ in range(FORGOTTEN_AT_ONCE):
+            if not ended or ended[0][0] >= before:
+                return
+            self._at_rest.pop(ended.popleft()[1], None)
+
+    def place_of(self, gateway: Gateway) -> int:
+        """Give the place of `gateway`, a new one if need be."""
+        place = self._gateway_places.get(gateway)
+        if place is None:
+            place = self._gateway_places[gateway] = len(self.gateways)
+            self.gateways.append(gateway)
+        return place
+
+    def postpone(self, until: UnixMillis, now: UnixMillis) -> None:
+        """Move each deadline before `now` to `until`: an outage of ours ends nobody's session."""
+        for session_id, packed in self._at_rest.items():
+            session = _UNPACK(packed)
+            if session.deadline < now and session.state != State.ENDED:
+                session.deadline = until
+                self._at_rest[session_id] = _PACK(session)
+
+    def supervise(self, supervision: Supervision) -> None:
+        """Watch every session's deadline from now on."""
+        self.supervision = supervision
+        for session_id, packed in self._at_rest.items():
+            session = _UNPACK(packed)
+            if session.state != State.ENDED:
+                supervision.watch(session_id, session.deadline)
+
+    def packed(self) -> Iterator[tuple[SessionId, bytes]]:
+        """Give all sessions as they lie, for a snapshot; ended ones stand in the order in which they ended."""
+        return iter(self._at_rest.items())
+
+    def restore(self, session_id: SessionId, packed: bytes) -> None:
+        """Take a session from a snapshot."""
+        session = _UNPACK(packed)
+        self.put(session_id, session, was_alive=False, was_due=None)
+
+    def restored(self) -> None:
+        """Order what was restored: ended sessions are forgotten in the order in which they ended."""
+        self._ended = deque(sorted(self._ended, key=itemgetter(0)))
+
+
+def end(session: Session, cause: EndCause | int) -> None:
+    session.state = State.ENDED
+    session.end_cause = int(cause)
+    session.terminating = False

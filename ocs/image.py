@@ -1,0 +1,81 @@
+"""The state as chunks of octets, for snapshots, and back.  docs/adr/0004-snapshots-and-archive.md.
+
+The first chunk holds all but the sessions; each further one holds some of them, as they lie.  Fields are only appended.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from ocs.balance.event import ToppedUp
+from ocs.balance.operator import Operator
+from ocs.credit_control.event import Gateway
+from ocs.rating.tariff import Tariff
+from ocs.state import PeerAllowed, State
+from ocs.units import Credits, GroupIndex, OperatorId, SessionId, UnixMillis
+
+SESSIONS_PER_CHUNK: Final = 2000
+"""About a megabyte: what the follower writes before it looks at its sockets again."""
+
+
+class _Frame(msgspec.Struct, array_like=True):
+    group: GroupIndex
+    at: UnixMillis
+    operators: list[Operator]
+    tariffs: list[Tariff]
+    gateways: list[Gateway]
+    peers: list[PeerAllowed]
+    top_ups: list[ToppedUp]
+    reversed_credits: dict[int, Credits]
+
+
+_Sessions = list[tuple[bytes, bytes]]
+
+
+def chunks(state: State) -> Iterator[bytes]:
+    """Give the state as chunks; it must not change before the last one was taken."""
+    charging = state.charging
+    pack = msgspec.msgpack.Encoder().encode
+    yield pack(
+        _Frame(
+            state.group,
+            state.at,
+            charging.operators.all(),
+            charging.tariffs.all(),
+            charging.sessions.gateways,
+            list(state.peers.values()),
+            list(state.top_ups.values()),
+            state.reversed_credits,
+        )
+    )
+    sessions = charging.sessions.packed()
+    while chunk := list(islice(sessions, SESSIONS_PER_CHUNK)):
+        yield pack(chunk)
+
+
+def restore(parts: Iterable[bytes]) -> State:
+    """Build the state from its chunks."""
+    parts = iter(parts)
+    frame = msgspec.msgpack.decode(next(parts), type=_Frame)
+    state = State(group=frame.group, at=frame.at)
+    charging = state.charging
+    for operator in frame.operators:
+        charging.operators.add(operator)
+    for tariff in frame.tariffs:
+        charging.tariffs.add(tariff)
+    for gateway in frame.gateways:
+        charging.sessions.place_of(gateway)
+    for peer in frame.peers:
+        state.peers[peer.origin_host] = peer
+    for event in frame.top_ups:
+        state.top_ups[event.number] = event
+        state.top_up_keys[OperatorId(event.operator), event.key] = event.number
+    state.reversed_credits = dict(frame.reversed_credits)
+    decode = msgspec.msgpack.Decoder(_Sessions).decode
+    for part in parts:
+        for session_id, packed in decode(part):
+            charging.sessions.restore(SessionId(session_id), packed)
+    charging.sessions.restored()
+    return state

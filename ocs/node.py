@@ -1,0 +1,274 @@
+"""The one step: what a command means, and what an event changes.
+
+    decide(state, policy, command, now) -> Decision(event or None, outcome)     reads
+    evolve(state, event)                                                        changes, in place
+
+Live traffic, recovery, the follower and a simulation all use these two functions.  An administrator's command that
+cannot be obeyed raises an `OcsError` and leaves no event.
+"""
+
+from typing import Final, NamedTuple, assert_never
+
+from ocs import administration as admin
+from ocs import command as cmd
+from ocs.balance import transfer
+from ocs.balance.account import Account
+from ocs.balance.event import OperatorAdded, OperatorChanged, Reversed, TariffAdded, ToppedUp, WrittenOff
+from ocs.balance.operator import Operator
+from ocs.credit_control import charging, one_time
+from ocs.credit_control.applying import answer_of, apply_dropped, apply_expired, apply_step, apply_termination
+from ocs.credit_control.event import (
+    AnswerDropped,
+    EndCause,
+    Expired,
+    Gateway,
+    Refused,
+    Stepped,
+    TerminationAsked,
+)
+from ocs.credit_control.event import State as SessionState
+from ocs.credit_control.policy import Policy
+from ocs.credit_control.request import CreditControlRequest
+from ocs.credit_control.session import ANSWERS_KEPT, ENDED_KEPT_MS, Answer, Session
+from ocs.diameter.codes import CcRequestType, ResultCode
+from ocs.errors import TooBusy
+from ocs.rating.tariff import Tariff
+from ocs.state import Event, PeerAllowed, PeerRevoked, Started, State
+from ocs.units import Octets, SessionId, UnixMillis
+
+OTHER_CONTENT: Final = "this CC-Request-Number was served with other content"
+NO_SESSION: Final = "no such session"
+
+
+class Recall(NamedTuple):
+    """Only the journal can tell whether this request was served before; find out and come back with `Recalled`."""
+
+    request: CreditControlRequest
+    gateway: Gateway
+
+
+class Done(NamedTuple):
+    """An administrator's command is carried out, or was before (`repeated`)."""
+
+    event: Event
+    repeated: bool = False
+
+
+Outcome = Answer | Recall | Done | None
+
+
+class Decision(NamedTuple):
+    event: Event | None
+    outcome: Outcome
+
+
+def decide(state: State, policy: Policy, command: cmd.Command, now: UnixMillis) -> Decision:
+    """Decide what `command` means at `now`, changing nothing.
+
+    Raises:
+        OcsError: an administrator's command that cannot be obeyed; TooBusy where no more sessions fit.
+    """
+    match command:
+        case cmd.Charge(request, gateway):
+            return _charge(state, policy, request, gateway, now)
+        case cmd.Recalled():
+            return _recalled(state, policy, command, now)
+        case cmd.Supervise(session_id):
+            return Decision(_supervise(state, session_id, now), None)
+        case cmd.DropAnswer(session_id, number):
+            return Decision(_drop_answer(state, policy, session_id, number, now), None)
+        case cmd.Start(version, grace):
+            return _done(Started(now, version, grace))
+        case cmd.AddOperator():
+            return _done(admin.add_operator(state, command, now))
+        case cmd.ChangeOperator():
+            return _done(admin.change_operator(state, command, now))
+        case cmd.AddTariff():
+            return _done(admin.add_tariff(state, command, now))
+        case cmd.TopUp():
+            event, repeated = admin.top_up(state, command, now)
+            return Decision(None, Done(event, repeated)) if repeated else _done(event)
+        case cmd.ReverseTopUp():
+            return _done(admin.reverse(state, command, now))
+        case cmd.WriteOff():
+            return _done(admin.write_off(state, command, now))
+        case cmd.AllowPeer():
+            return _done(admin.allow_peer(state, command, now))
+        case cmd.RevokePeer():
+            return _done(admin.revoke_peer(state, command, now))
+        case cmd.TerminateSession():
+            return _done(admin.terminate(state, command, now))
+        case _:
+            assert_never(command)
+
+
+def _done(event: Event) -> Decision:
+    return Decision(event, Done(event))
+
+
+def _charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Decision:
+    """Decide a CCR: a repeat, a conflict, a question to the journal, or a request to serve."""
+    session = state.charging.sessions.get(request.session_id)
+    initial = request.request_type in (CcRequestType.INITIAL, CcRequestType.EVENT)
+    if session is None:
+        if not initial or (request.header.flags & 0x10 and request.request_type == CcRequestType.EVENT):
+            return Decision(None, Recall(request, gateway))
+        return _serve(state, policy, request, None, gateway, now)
+    answered = session.answered(request.number)
+    if answered is not None:
+        return _repeat(request, answered, now)
+    if len(session.answers) == ANSWERS_KEPT and request.number < session.answers[0].number:
+        return Decision(None, Recall(request, gateway))
+    return _unserved(state, policy, request, session, gateway, now)
+
+
+def _repeat(request: CreditControlRequest, answered: Answer, now: UnixMillis) -> Decision:
+    """Give the first answer again; where the content differs nothing is charged and someone is told."""
+    if answered.request_type == request.request_type and answered.digest == request.digest:
+        return Decision(None, answered)
+    return _refuse(request, ResultCode.UNABLE_TO_COMPLY, OTHER_CONTENT, now)
+
+
+def _recalled(state: State, policy: Policy, command: cmd.Recalled, now: UnixMillis) -> Decision:
+    request, gateway, event = command
+    if event is not None:
+        return _repeat(request, answer_of(event), now)
+    # While the journal was read the same request may have come and been served: memory speaks first.
+    session = state.charging.sessions.get(request.session_id)
+    if session is not None and (answered := session.answered(request.number)) is not None:
+        return _repeat(request, answered, now)
+    return _unserved(state, policy, request, session, gateway, now)
+
+
+def _unserved(
+    state: State,
+    policy: Policy,
+    request: CreditControlRequest,
+    session: Session | None,
+    gateway: Gateway,
+    now: UnixMillis,
+) -> Decision:
+    """Decide a request that no answer was ever given to."""
+    initial = request.request_type in (CcRequestType.INITIAL, CcRequestType.EVENT)
+    if session is None:
+        if initial:
+            return _serve(state, policy, request, None, gateway, now)
+        return _refuse(request, ResultCode.UNKNOWN_SESSION_ID, NO_SESSION, now)
+    if initial:
+        return _refuse(request, ResultCode.UNABLE_TO_COMPLY, "a second CCR-I for a session there is", now)
+    if session.state == SessionState.ENDED:
+        return _refuse(request, ResultCode.UNKNOWN_SESSION_ID, "the session has ended", now)
+    return _serve(state, policy, request, session, gateway, now)
+
+
+def _serve(
+    state: State,
+    policy: Policy,
+    request: CreditControlRequest,
+    session: Session | None,
+    gateway: Gateway,
+    now: UnixMillis,
+) -> Decision:
+    if session is None and len(state.charging.sessions) >= policy.sessions_max:
+        raise TooBusy(f"{policy.sessions_max} sessions are open; no more fit")
+    if request.request_type == CcRequestType.EVENT:
+        event = one_time.decide(state.charging, policy, request, gateway, now)
+        if request.action in one_time.MOVES_NOTHING:
+            return Decision(None, answer_of(event))
+    else:
+        event = charging.decide(state.charging, policy, request, session, gateway, now)
+    return Decision(event, answer_of(event))
+
+
+def _refuse(request: CreditControlRequest, code: ResultCode, detail: str, now: UnixMillis) -> Decision:
+    """Refuse and change nothing; reported use is written down where no session can take it."""
+    answer = Answer(request.number, request.request_type, request.digest, code, ())
+    used = sum(service.used for service in request.services)
+    if code == ResultCode.UNKNOWN_SESSION_ID and not used:
+        return Decision(None, answer)
+    event = Refused(
+        at=now,
+        session_id=request.session_id,
+        request_type=request.request_type,
+        number=request.number,
+        result_code=code,
+        used=Octets(used),
+        origin_host=request.origin_host,
+        detail=detail,
+    )
+    return Decision(event, answer)
+
+
+def _supervise(state: State, session_id: SessionId, now: UnixMillis) -> Expired | None:
+    session = state.charging.sessions.get(session_id)
+    if session is None or session.state == SessionState.ENDED or session.deadline > now:
+        return None
+    unanswered = session.dropped >= 0 and len(session.answers) == 1
+    cause = EndCause.UNANSWERED if unanswered else EndCause.EXPIRED
+    return Expired(now, session_id, cause, session.last)
+
+
+def _drop_answer(
+    state: State, policy: Policy, session_id: SessionId, number: int, now: UnixMillis
+) -> AnswerDropped | None:
+    """A session whose first answer never left ends soon, unless its gateway is heard again."""
+    session = state.charging.sessions.get(session_id)
+    if session is None or not session.answers or session.answers[-1].number != number:
+        return None
+    first = len(session.answers) == 1 and session.answers[0].request_type == CcRequestType.INITIAL
+    deadline = UnixMillis(now + policy.unanswered_ms) if first else session.deadline
+    return AnswerDropped(now, session_id, number, deadline, session.last)
+
+
+def evolve(state: State, event: Event) -> None:
+    """Apply one event, in place; `state.group` is the commit group that holds it."""
+    charging_state = state.charging
+    state.at = event.at
+    match event:
+        case Stepped():
+            apply_step(charging_state, event, state.group)
+        case Expired():
+            apply_expired(charging_state, event, state.group)
+        case AnswerDropped():
+            apply_dropped(charging_state, event, state.group)
+        case Refused():
+            pass  # for the books alone
+        case TerminationAsked():
+            apply_termination(charging_state, event, state.group)
+        case Started():
+            charging_state.sessions.postpone(event.grace, event.at)
+        case OperatorAdded():
+            _evolve_operator_added(state, event)
+        case OperatorChanged():
+            operator = charging_state.operators[event.operator]
+            operator.prefixes.extend(event.added)
+            charging_state.operators.add_prefixes(operator, event.added)
+            operator.grant_max = event.grant_max
+        case TariffAdded():
+            charging_state.tariffs.add(
+                Tariff(event.tariff, event.operator, event.rating_group, event.apn, event.price, event.per_octets)
+            )
+        case ToppedUp():
+            transfer.top_up(charging_state.operators[event.operator].account, event.amount)
+            state.top_ups[event.number] = event
+            state.top_up_keys[event.operator, event.key] = event.number
+        case Reversed():
+            transfer.reverse(charging_state.operators[event.operator].account, event.amount)
+            taken = state.reversed_credits.get(event.top_up, 0)
+            state.reversed_credits[event.top_up] = type(event.amount)(taken + event.amount)
+        case WrittenOff():
+            transfer.write_off(charging_state.operators[event.operator].account, event.amount)
+        case PeerAllowed():
+            state.peers[event.origin_host] = event
+        case PeerRevoked():
+            state.peers.pop(event.origin_host, None)
+        case _:
+            assert_never(event)
+    charging_state.sessions.forget_ended(UnixMillis(event.at - ENDED_KEPT_MS))
+
+
+def _evolve_operator_added(state: State, event: OperatorAdded) -> None:
+    state.charging.operators.add(
+        Operator(event.operator, event.name, list(event.prefixes), event.at, event.grant_max, Account())
+    )
+    state.charging.tariffs.add(Tariff(event.tariff, event.operator, None, None, event.price, event.per_octets))
