@@ -88,8 +88,8 @@ def top_up(state: State, command: cmd.TopUp, now: UnixMillis) -> tuple[ToppedUp,
         event = state.top_ups[before]
         if event.digest != digest:
             raise InvalidInput(
-                f"Idempotency-Key {command.key!r} was used for another top-up (number {before}, {event.amount} credits); "
-                "a new top-up needs a new key"
+                f"Idempotency-Key {command.key!r} was used for another top-up "
+                f"(number {before}, {event.amount} credits); a new top-up needs a new key"
             )
         return event, True
     account = operator.account
@@ -180,9 +180,7 @@ def terminate(state: State, command: cmd.TerminateSession, now: UnixMillis) -> T
 def operator_named(state: State, name: str) -> Operator:
     operator = state.charging.operators.named(name)
     if operator is None:
-        raise NotFound(
-            f"there is no operator {name[:NAME_CHARACTERS_MAX]!r}; `ocs operator list` shows them"
-        )
+        raise NotFound(f"there is no operator {name[:NAME_CHARACTERS_MAX]!r}; `ocs operator list` shows them")
     return operator
 
 

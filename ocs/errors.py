@@ -34,7 +34,9 @@
     │   └── InsufficientBalance      a reversal or refund above what is there
     ├── OutOfTurn              409: a state machine has no row for what was asked; nothing changed
     ├── NotFound               404
+    ├── RefusedByPolicy        403: whoever asks may not do this
     ├── Unavailable            503: the core, the follower or the store does not answer
+    ├── JournalFault           what is durable cannot be written, or is not what was written; the process ends
     └── BadConfiguration       exit code 3
 
 Each door translates once: `result_code` for Diameter, `status` and `slug` for HTTP (RFC 9457 `type`).
@@ -202,8 +204,18 @@ class NotFound(OcsError):
     status, slug = 404, "not-found"
 
 
+class RefusedByPolicy(OcsError):
+    status, slug = 403, "refused-by-policy"
+
+
 class Unavailable(OcsError):
     status, slug = 503, "unavailable"
+
+
+class JournalFault(OcsError):
+    """A journal, snapshot or archive segment failed or is damaged; nothing may be answered on top of it."""
+
+    slug = "journal-fault"
 
 
 class BadConfiguration(OcsError):

@@ -44,6 +44,7 @@ IMSI_DIGITS_MAX: Final = 16
 
 SECOND: Final = 1000
 MINUTE: Final = 60 * SECOND
+DAY: Final = 24 * 60 * MINUTE
 
 
 def imsi(text: str) -> Imsi:

@@ -137,9 +137,12 @@ class Sessions:
             was_alive: whether it was there and not ended.
             was_due: its deadline before, None where it is new.
         """
-        self._at_rest[session_id] = _PACK(session)
         operator = session.operator
         alive = session.state != State.ENDED
+        if not alive:
+            # To the end: the ended stand in the order in which they ended, in a snapshot too.
+            self._at_rest.pop(session_id, None)
+        self._at_rest[session_id] = _PACK(session)
         if alive != was_alive:
             self.open_count[operator] = self.open_count.get(operator, 0) + (1 if alive else -1)
         if not alive:

@@ -1,0 +1,67 @@
+"""Put the door together: routes, problems, gate, and the document that describes them."""
+
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from ocs.shell.api import docs_page, money, operators, peers, problems, sessions, status
+from ocs.shell.api.gate import Gate
+from ocs.shell.backend import Backend
+from ocs.version import VERSION
+
+DESCRIPTION: Final = """Administration and reading of a Diameter Gy charging server.
+
+Amounts are decimal strings of credits, volumes decimal strings of octets, times RFC 3339 in UTC.  Lists come in pages:
+`next` is the `cursor` of the following one.  Every error is a problem of RFC 9457.  A read sees all that was answered
+before it was asked.
+"""
+
+TAGS: Final = [
+    {"name": "operators", "description": "Home operators, their prefixes and tariffs."},
+    {"name": "money", "description": "Top-ups, reversals, write-offs."},
+    {"name": "sessions", "description": "Credit-control sessions, explained."},
+    {"name": "peers", "description": "Diameter peers: connected, allowed, waiting."},
+    {"name": "status", "description": "Health and metrics; no token."},
+    {"name": "problems", "description": "What each problem type means; no token."},
+]
+
+
+def create_app(backend: Backend, token: str) -> FastAPI:
+    """Make the HTTP door.
+
+    Args:
+        backend: what it reads and commands.
+        token: the administrator's, for everything under /api/v1.
+    """
+    app = FastAPI(
+        title="Session Purchaser",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.backend = backend
+    for routes in (operators.routes, money.routes, sessions.routes, peers.routes, status.routes):
+        app.include_router(routes)
+    problems.install(app)
+    docs_page.install(app)
+    _describe(app)
+    app.add_middleware(Gate, token=token)
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Make the OpenAPI document once, with the schema that every problem refers to."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, tags=app.openapi_tags, routes=app.routes
+    )
+    _, described = models_json_schema(
+        [(problems.Problem, "serialization")], ref_template="#/components/schemas/{model}"
+    )
+    document.setdefault("components", {}).setdefault("schemas", {}).update(described["$defs"])
+    app.openapi_schema = document

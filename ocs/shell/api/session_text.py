@@ -1,0 +1,32 @@
+r"""Session-Ids as text, and back.  RFC 6733 section 8.8 says UTF-8; gateways exist that send other octets.
+
+What is no UTF-8, or cannot be printed, is written `\xNN` octet by octet, and so is a backslash itself: the text is
+unambiguous, safe on a terminal, and the same in paths, answers and the command line.
+"""
+
+import re
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from ocs.units import SessionId
+
+_ESCAPE: Final = re.compile(rb"\\x([0-9a-fA-F]{2})")
+
+
+def session_text(session_id: bytes) -> str:
+    r"""Write a Session-Id.
+
+    >>> session_text(b"sgw;1;\xff")
+    'sgw;1;\\xff'
+    """
+    text = session_id.decode("utf-8", "surrogateescape")
+    return "".join(char if char.isprintable() and char != "\\" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"\\x{octet:02x}" for octet in char.encode("utf-8", "surrogateescape"))
+
+
+def session_id_of(path: bytes) -> SessionId:
+    r"""Read a Session-Id from a percent-encoded path: its octets as they are, or `\xNN` escapes, or both."""
+    return SessionId(_ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), unquote_to_bytes(path)))

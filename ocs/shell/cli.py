@@ -1,0 +1,122 @@
+"""`ocs`: the command line, and the one door that turns errors into a line for people and an exit code.
+
+0 ok · 1 a check found a fault · 2 wrong usage or input · 3 bad configuration · 4 server or store not reached ·
+5 conflict or duplicate · 6 refused by policy · 130 interrupted
+"""
+
+import os
+import platform
+import sys
+from typing import Annotated, Final
+
+import apsw
+import click
+import typer
+
+from ocs.errors import (
+    BadConfiguration,
+    Conflict,
+    DiameterError,
+    InvalidInput,
+    JournalFault,
+    NotFound,
+    OcsError,
+    OutOfTurn,
+    RefusedByPolicy,
+    Unavailable,
+)
+from ocs.shell import cli_config, cli_journal, cli_operator, cli_peer, cli_session, decode, doctor
+from ocs.shell.cli_options import ConfigOption
+from ocs.shell.config_file import load
+from ocs.shell.output import Output, OutputOption, show
+from ocs.version import VERSION
+
+EXIT_CODES: Final[tuple[tuple[type[OcsError], int], ...]] = (
+    (BadConfiguration, 3),
+    (JournalFault, 4),
+    (Unavailable, 4),
+    (Conflict, 5),
+    (OutOfTurn, 5),
+    (RefusedByPolicy, 6),
+    (DiameterError, 6),
+    (NotFound, 2),
+    (InvalidInput, 2),
+)
+"""The first row that fits counts."""
+
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="ocs",
+    help="Session Purchaser: a Diameter Gy charging server that spends operators' prepaid balances, to the byte.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(cli_operator.app, name="operator")
+app.add_typer(cli_session.app, name="session")
+app.add_typer(cli_peer.app, name="peer")
+app.add_typer(cli_journal.app, name="journal")
+app.add_typer(cli_config.app, name="config")
+app.command(name="decode")(decode.command)
+app.command(name="doctor")(doctor.command)
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the server until SIGTERM or Ctrl-C."""
+    from ocs.shell import server
+
+    raise typer.Exit(server.run(load(config, os.environ)))
+
+
+@app.command()
+def version(output: OutputOption = Output.TABLE) -> None:
+    """Show the release, and what it runs on."""
+    told = {
+        "session-purchaser": VERSION,
+        "python": platform.python_version(),
+        "sqlite (journal)": apsw.sqlite_lib_version(),
+        "platform": platform.platform(),
+    }
+    show(output, told, ["what", "version"], [[name, text] for name, text in told.items()])
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"session-purchaser {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # its callback does the work
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the release and end.")
+    ] = False,
+) -> None:
+    """Name what all commands share."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except OcsError as error:
+        for line in str(error).splitlines():
+            _say(line)
+        return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read us has seen enough; nothing more can be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"ocs: {text}\n")

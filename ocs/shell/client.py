@@ -1,0 +1,227 @@
+"""The command line's way to a running server: HTTP, with problems turned back into the errors they came from.
+
+What the server says is passed on in its own words; what never reached it is said here, with what to do about it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from ocs.errors import Conflict, InvalidInput, NotFound, OcsError, RefusedByPolicy, Unavailable
+from ocs.shell.config import Config, parse_listen
+from ocs.shell.config_file import load
+
+TIMEOUT_SECONDS: Final = 30.0
+PREFIX: Final = "/api/v1"
+SERVER_VARIABLE: Final = "OCS_SERVER"
+TOKEN_VARIABLE: Final = "OCS_API_TOKEN"  # noqa: S105  # the name of the variable, not a token
+
+Json = dict[str, Any]
+
+
+class Client:
+    """A server's API.
+
+    Args:
+        url: where the server is, without `/api/v1`.
+        token: the administrator's.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url.rstrip("/")
+        try:
+            # Proxies of the environment are for the world outside; this server is ours.
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=TIMEOUT_SECONDS,
+                trust_env=False,
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError):
+            raise InvalidInput(f"{url!r} with this token cannot be used; write http://127.0.0.1:8080") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: str | int | None) -> Json:
+        """Read one thing; a query parameter that is None is left out.
+
+        Raises:
+            OcsError: the server refused, in its words; Unavailable where it does not answer.
+        """
+        return self._call("GET", path, query={name: value for name, value in query.items() if value is not None})
+
+    def pages(self, path: str, *, most: int | None = None, **query: str | int | None) -> Iterator[Json]:
+        """Give the items of a list, page after page, `most` of them at the most.
+
+        Raises:
+            OcsError: as `get`.
+        """
+        left = most
+        cursor: str | None = None
+        while left is None or left > 0:
+            page = self.get(path, limit=min(left, 1000) if left is not None else 1000, cursor=cursor, **query)
+            yield from page["items"]
+            left = left - len(page["items"]) if left is not None else None
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def post(self, path: str, body: Json, *, key: str | None = None) -> Json:
+        """Have something done; `key` is the Idempotency-Key.
+
+        Raises:
+            OcsError: as `get`.
+        """
+        return self._call("POST", path, body=body, headers={"Idempotency-Key": key} if key is not None else {})
+
+    def patch(self, path: str, body: Json) -> Json:
+        return self._call("PATCH", path, body=body)
+
+    def put(self, path: str, body: Json) -> Json:
+        return self._call("PUT", path, body=body)
+
+    def delete(self, path: str) -> None:
+        self._call("DELETE", path)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Json | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Json:
+        try:
+            answer = self._http.request(method, PREFIX + path, params=query, json=body, headers=headers)
+        except httpx.ConnectError:
+            raise Unavailable(
+                f"no server answers at {self.url}; start it with `ocs serve`, or say where it is with --server or "
+                f"{SERVER_VARIABLE}"
+            ) from None
+        except httpx.TransportError as error:
+            raise Unavailable(
+                f"{self.url} did not answer properly ({error or type(error).__name__}); what was asked may be done"
+            ) from None
+        except UnicodeEncodeError:
+            raise InvalidInput("this text is no UTF-8, or no ASCII where it is a key; write it otherwise") from None
+        if answer.is_error:
+            raise refusal(answer, self.url)
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return {}
+        try:
+            told: Json = answer.json()
+        except ValueError:
+            raise Unavailable(f"{self.url} answers, and not as this server does; is --server right?") from None
+        return told
+
+
+def path_part(text: str) -> str:
+    """Percent-encode one segment of a path, slashes too; octets of an argument that are no UTF-8 stay as they are."""
+    return quote(text, safe="", errors="surrogateescape")
+
+
+def _family() -> dict[str, type[OcsError]]:
+    """Give the errors by slug; a family's own name stands for none."""
+    found: dict[str, type[OcsError]] = {}
+    left: list[type[OcsError]] = [OcsError]
+    while left:
+        kind = left.pop()
+        left.extend(kind.__subclasses__())
+        if "slug" in kind.__dict__:
+            found[kind.slug] = kind
+    return found
+
+
+_BY_STATUS: Final[dict[int, type[OcsError]]] = {
+    400: InvalidInput,
+    401: RefusedByPolicy,
+    403: RefusedByPolicy,
+    404: NotFound,
+    409: Conflict,
+    413: InvalidInput,
+    415: InvalidInput,
+    422: InvalidInput,
+    503: Unavailable,
+}
+
+
+def refusal(answer: httpx.Response, url: str) -> OcsError:
+    """Turn a problem back into the error it was made from, with the server's words."""
+    try:
+        problem = answer.json()
+        told, slug = str(problem["detail"]), str(problem["type"]).rpartition("/")[2]
+    except (ValueError, KeyError, TypeError):
+        return Unavailable(f"{url} answered {answer.status_code} and no problem; is --server right?")
+    errors = problem.get("errors") or []
+    if errors:
+        told = "\n".join(f"{error['where']}: {error['what']}; {error['mend']}" for error in errors)
+    kind = _family().get(slug) or _BY_STATUS.get(answer.status_code, OcsError)
+    return kind(told)
+
+
+def connect(config: Path | None, server: str | None) -> Client:
+    """Find the server and the token that opens it.
+
+    `server` or OCS_SERVER, else `api.listen` of the configuration; OCS_API_TOKEN, else the file `token` in the data
+    folder, which goes to no other machine.
+
+    Raises:
+        BadConfiguration: the configuration cannot be read.
+        RefusedByPolicy: no token is found.
+    """
+    url = server or os.environ.get(SERVER_VARIABLE, "")
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    settings: Config | None = None
+    if not url:
+        settings = load(config, os.environ)
+        url = _url_of(settings.api.listen)
+    elif "://" not in url:
+        url = f"http://{url}"
+    if not token and (settings is not None or _is_here(url)):
+        token = _token_in(settings or load(config, os.environ), url)
+    if not token:
+        raise RefusedByPolicy(f"no token for {url}; set {TOKEN_VARIABLE} to the administrator's token of that server")
+    return Client(url, token)
+
+
+def _url_of(listen: str) -> str:
+    """Give the address of a server that listens here; a wildcard is reached over loopback."""
+    host, port = parse_listen(listen)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # nothing is bound here
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _token_in(settings: Config, url: str) -> str:
+    path = Path(settings.data) / "token"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        raise Unavailable(
+            f"{path} is not there: no server for {url} has run on this data folder; start one with `ocs serve`, name "
+            f"its configuration with --config, or set {TOKEN_VARIABLE}"
+        ) from None
+    except OSError as error:
+        raise RefusedByPolicy(
+            f"{path} cannot be read ({error.strerror}); run this as the server's user, or set {TOKEN_VARIABLE}"
+        ) from None

@@ -1,0 +1,229 @@
+"""The configuration: one YAML file, every key also as an environment variable.  docs/configuration.md.
+
+What is wrong is said all at once, each with its place, and nothing starts on a configuration that is not understood.
+"""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ocs.errors import InvalidInput
+
+PORT_MAX: Final = 65535
+
+ProfileName = Literal["standard", "open5gs", "magma"]
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Split `host:port` or `[IPv6]:port`.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or (":" in host and not bracketed):
+        raise InvalidInput(f"{text!r} is no place to listen; write 127.0.0.1:3868 or [::1]:3868")
+    if not (port.isascii() and port.isdigit()) or int(port) > PORT_MAX:
+        raise InvalidInput(f"{text!r} has no port between 0 and {PORT_MAX}")
+    return host[1:-1] if bracketed else host, int(port)
+
+
+def _listen(text: str) -> str:
+    try:
+        parse_listen(text)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _identity(text: str) -> str:
+    """RFC 6733 section 4.3.1: a DiameterIdentity is a fully qualified domain name."""
+    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
+    if not 0 < len(text) <= 255 or not set(text) <= allowed:
+        raise ValueError("a Diameter identity is a domain name such as ocs.example.net")
+    return text
+
+
+Listen = Annotated[str, AfterValidator(_listen)]
+Identity = Annotated[str, AfterValidator(_identity)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Peer(_Section):
+    """One peer that is let in without `ocs peer allow`."""
+
+    origin_host: Identity = Field(description="its Origin-Host")
+    addresses: list[str] = Field(default=[], description="addresses or networks it may come from; none: any")
+    profile: ProfileName | None = Field(
+        default=None, description="what its make needs; null: proposed by its Product-Name"
+    )
+
+
+class Tls(_Section):
+    """Diameter over TLS 1.2 or later, on ports of its own."""
+
+    certificate: str = Field(description="PEM file with the server's certificate chain")
+    key: str = Field(description="PEM file with its private key")
+    ca: str = Field(description="PEM file with the authorities that client certificates must come from")
+    listen: list[Listen] = Field(default=["127.0.0.1:5868"], description="where to listen for TLS")
+    require_client_certificate: bool = Field(default=True, description="refuse peers without a certificate of `ca`")
+
+
+class Gy(_Section):
+    """The Diameter side."""
+
+    listen: list[Listen] = Field(default=["127.0.0.1:3868"], description="where to listen: host:port or [IPv6]:port")
+    tls: Tls | None = Field(default=None, description="Diameter over TLS; null: off")
+    peers: Literal["any"] | list[Peer] = Field(default=[], description='who is let in; "any", or a list; others wait')
+    realms: list[Identity] = Field(default=[], description="further Destination-Realms that are served here")
+    strict_destination: bool = Field(default=False, description="refuse what names another host (3002) or realm (3003)")
+    profile: ProfileName | None = Field(default=None, description="for peers without one of their own; null: proposed")
+    watchdog_seconds: int = Field(default=30, ge=6, le=3600, description="Tw of RFC 3539, seconds")
+    answer_deadline_ms: int = Field(
+        default=1000, ge=50, le=60_000, description="a later answer is dropped, milliseconds"
+    )
+    connections_max: int = Field(default=4096, ge=1, le=100_000, description="connections at the same time")
+    connections_per_address_max: int = Field(default=64, ge=1, le=100_000, description="of them from one address")
+    message_octets_max: int = Field(
+        default=65_536, ge=1024, le=2**24 - 4, description="the longest message taken, octets"
+    )
+    dictionaries: list[str] = Field(default=[], description="further .dia files or folders of them: vendor AVPs")
+    failure_handling: Literal["terminate", "continue", "retry_and_terminate"] | None = Field(
+        default=None, description="Credit-Control-Failure-Handling sent to gateways; null: not sent"
+    )
+    session_failover: bool | None = Field(
+        default=None, description="CC-Session-Failover sent to gateways; null: not sent"
+    )
+
+
+class FinalUnit(_Section):
+    """What the gateway does once the last grant is used up (RFC 8506 section 8.34)."""
+
+    action: Literal["terminate", "redirect", "restrict"] = Field(default="terminate", description="Final-Unit-Action")
+    redirect_url: str | None = Field(default=None, description="where `redirect` leads")
+    filter_ids: list[str] = Field(default=[], description="Filter-Ids of `restrict`, known to the gateway")
+    filter_rules: list[str] = Field(default=[], description="Restriction-Filter-Rules of `restrict` (IPFilterRule)")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.action == "redirect" and not self.redirect_url:
+            raise ValueError("action redirect needs redirect_url, for example https://top-up.example.net/")
+        if self.action == "restrict" and not (self.filter_ids or self.filter_rules):
+            raise ValueError("action restrict needs filter_ids or filter_rules")
+        return self
+
+
+class Quota(_Section):
+    """How much is granted, for how long, and what happens when the balance is gone."""
+
+    default_octets: int = Field(default=10_000_000, ge=1, le=2**62, description="the first grant of a service, octets")
+    max_octets: int = Field(default=100_000_000, ge=1, le=2**62, description="the largest grant, octets")
+    min_octets: int = Field(default=100_000, ge=1, le=2**62, description="a smaller one is the last, octets")
+    target_seconds: int = Field(default=120, ge=1, le=86_400, description="how long a grant should last, seconds")
+    validity_seconds: int = Field(default=3600, ge=1, le=864_000, description="Validity-Time, seconds")
+    validity_short_seconds: int = Field(
+        default=60, ge=1, le=864_000, description="Validity-Time of a last grant to a gateway that ignores RAR, seconds"
+    )
+    threshold_percent: int = Field(
+        default=5, ge=0, le=50, description="Volume-Quota-Threshold, percent of the grant; 0: none"
+    )
+    holding_seconds: int | None = Field(default=None, ge=0, description="Quota-Holding-Time, seconds; null: not sent")
+    final_unit: FinalUnit = Field(default=FinalUnit(), description="what the gateway does after the last grant")
+    no_balance_code: Literal[5003, 4012] = Field(default=5003, description="Result-Code where no balance is left")
+    sessions_max: int = Field(
+        default=2_000_000, ge=1, le=50_000_000, description="open sessions; more are answered 3004"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.min_octets <= self.default_octets <= self.max_octets:
+            raise ValueError(
+                f"min_octets ({self.min_octets}), default_octets ({self.default_octets}) and max_octets "
+                f"({self.max_octets}) must rise in this order"
+            )
+        return self
+
+
+class Emergency(_Section):
+    """Services that are never refused for money."""
+
+    apns: list[str] = Field(default=["sos"], description="APNs")
+    rating_groups: list[int] = Field(default=[], description="Rating-Groups")
+
+
+class Services(_Section):
+    """What is charged, and what is not."""
+
+    context_ids: list[str] = Field(default=[], description="the Service-Context-Ids served; none: all")
+    emergency: Emergency = Field(default=Emergency(), description="never refused for money")
+    currency_code: int = Field(
+        default=999, ge=0, le=999, description="ISO 4217 number sent with a price; 999: no currency"
+    )
+
+
+class JournalSettings(_Section):
+    """How long what happened is kept."""
+
+    keep_days: int = Field(default=35, ge=1, le=3650, description="archived groups and daily snapshots, days")
+    keep_octets: int = Field(default=20_000_000_000, ge=100_000_000, description="the archive's largest size, octets")
+    free_octets_min: int = Field(
+        default=200_000_000, ge=0, description="with less room on the disk new grants are refused (3004), octets"
+    )
+    snapshot_every_records: int = Field(default=1_000_000, ge=1000, description="a snapshot after so many records")
+    snapshot_every_seconds: int = Field(
+        default=600, ge=1, description="and after so many seconds, where anything happened"
+    )
+
+
+class Api(_Section):
+    """HTTP: API, metrics, health."""
+
+    listen: Listen = Field(default="127.0.0.1:8080", description="where to listen: host:port or [IPv6]:port")
+
+
+class Usage(_Section):
+    """Signed usage over gRPC."""
+
+    listen: Listen = Field(default="127.0.0.1:8081", description="where to listen: host:port or [IPv6]:port")
+
+
+class Logging(_Section):
+    """What the server says on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least that is said")
+    format: Literal["json", "text"] = Field(default="json", description="a JSON object per line, or text for people")
+    full_imsi: bool = Field(default=False, description="IMSIs whole; they are personal data, and masked otherwise")
+
+
+class Config(_Section):
+    """All of it; every key has a default, and the defaults listen on loopback only."""
+
+    origin_host: Identity = Field(default="ocs.example.net", description="this server's Origin-Host")
+    origin_realm: Identity = Field(default="example.net", description="its Origin-Realm")
+    data: str = Field(default="./data", description="folder of journal, snapshots and books; relative to this file")
+    gy: Gy = Gy()
+    quota: Quota = Quota()
+    services: Services = Services()
+    journal: JournalSettings = JournalSettings()
+    api: Api = Api()
+    usage: Usage = Usage()
+    logging: Logging = Logging()
+
+    def placed(self, folder: Path) -> "Config":
+        """Give this configuration with its paths made absolute, relative ones from `folder`."""
+
+        def absolute(name: str) -> str:
+            return str((folder / name).absolute())
+
+        tls = self.gy.tls
+        if tls is not None:
+            files = {"certificate": absolute(tls.certificate), "key": absolute(tls.key), "ca": absolute(tls.ca)}
+            tls = tls.model_copy(update=files)
+        dictionaries = [absolute(name) for name in self.gy.dictionaries]
+        gy = self.gy.model_copy(update={"tls": tls, "dictionaries": dictionaries})
+        return self.model_copy(update={"gy": gy, "data": absolute(self.data)})

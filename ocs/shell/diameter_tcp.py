@@ -1,0 +1,166 @@
+"""Diameter over TCP and TLS: an asyncio protocol around each `PeerConnection`.  No rule lives here."""
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from ocs.credit_control.profile import STANDARD, Profile
+from ocs.diameter.base import Introduction, LocalNode
+from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, Unanswered, WatchdogChanged
+from ocs.diameter.peer import Admission, PeerConnection, PeerLimits
+from ocs.units import SECOND, UnixMillis
+
+WRITE_BUFFER_OCTETS_MAX: Final = 8 * 1024 * 1024
+"""About 30,000 answers that a peer does not read; more is not kept for it."""
+
+
+class Host(Protocol):
+    """What a connection needs of the core."""
+
+    local: LocalNode
+    limits: PeerLimits
+
+    def now(self) -> UnixMillis: ...
+    def connected(self, connection: "DiameterConnection") -> str | None:
+        """Take a new connection, or give the reason why it must go."""
+
+    def admit(self, connection: "DiameterConnection", introduction: Introduction) -> Admission: ...
+    def opened(self, connection: "DiameterConnection", introduction: Introduction) -> None: ...
+    def serve(self, connection: "DiameterConnection", request: Request) -> None: ...
+    def answered(self, connection: "DiameterConnection", answer: Answer) -> None: ...
+    def unanswered(self, connection: "DiameterConnection", happening: Unanswered) -> None: ...
+    def happened(self, connection: "DiameterConnection", happening: Happening) -> None: ...
+    def closed(self, connection: "DiameterConnection") -> None: ...
+
+
+class DiameterConnection(asyncio.Protocol):
+    """One accepted connection.
+
+    Attributes:
+        address: of the other end, without its port.
+        machine: the peer connection's state machine.
+        profile: what the peer needs of its answers; set once it is admitted.
+        peer: its Origin-Host, "" before.
+    """
+
+    transport: asyncio.Transport
+    machine: PeerConnection
+
+    def __init__(self, host: Host, *, secure: bool) -> None:
+        self._host = host
+        self.secure = secure
+        self.address = ""
+        self.port = 0
+        self.peer = ""
+        self.realm = ""
+        self.profile: Profile = STANDARD
+        self.since = UnixMillis(0)
+        self.errors = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: UnixMillis | None = None
+        self._refused = False
+        self._paused = False
+
+    # asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        host = self._host
+        peername = transport.get_extra_info("peername") or ("", 0)
+        self.address, self.port = str(peername[0]).removeprefix("::ffff:"), int(peername[1])
+        self.since = host.now()
+        self.machine = PeerConnection(
+            host.local,
+            lambda introduction: host.admit(self, introduction),
+            self.since,
+            random.SystemRandom(),
+            secure=self.secure,
+            limits=host.limits,
+        )
+        self._refused = host.connected(self) is not None
+        if self._refused:
+            transport.abort()
+            return
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_OCTETS_MAX)
+        self._after()
+
+    def data_received(self, data: bytes) -> None:
+        self._tell(self.machine.receive(data, self._host.now()))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._refused:
+            return
+        self._tell(self.machine.lost(self._host.now()))
+        self._host.closed(self)
+
+    def pause_writing(self) -> None:
+        # The peer does not read its answers.  They are durable; it gets them on a new connection.
+        self.transport.abort()
+
+    # the core
+
+    def flush(self) -> None:
+        """Send what the machine has queued, in one write, and obey its other wishes."""
+        data = self.machine.data_to_send()
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+        self._after()
+
+    def act(self, step: Callable[[], list[Happening]]) -> None:
+        """Let the machine do `step`, tell of what comes out, and flush."""
+        self._tell(step())
+
+    def _tell(self, happenings: list[Happening]) -> None:
+        host = self._host
+        for happening in happenings:
+            match happening:
+                case Request():
+                    host.serve(self, happening)
+                case Answer():
+                    host.answered(self, happening)
+                case Unanswered():
+                    host.unanswered(self, happening)
+                case Opened(introduction):
+                    host.opened(self, introduction)
+                case WatchdogChanged() | Closed() | _:
+                    host.happened(self, happening)
+        self.flush()
+
+    def _after(self) -> None:
+        """Close, pause or arm the timer, as the machine wants."""
+        machine = self.machine
+        if machine.want_close:
+            if not self.transport.is_closing():
+                self.transport.close()
+            return
+        if machine.reading == self._paused and not self.transport.is_closing():
+            self._paused = not self._paused
+            if self._paused:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+        due = machine.next_deadline()
+        # A timer that is early finds nothing due and is set anew, so only an earlier deadline moves it.
+        if due is not None and (self._timer_at is None or due < self._timer_at):
+            self._arm(due)
+
+    def _arm(self, due: UnixMillis) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer_at = due
+        self._timer = loop.call_later(max(0, due - self._host.now()) / SECOND, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = self._timer_at = None
+        if not self.machine.want_close:
+            self._tell(self.machine.tick(self._host.now()))

@@ -1,0 +1,117 @@
+"""What core and follower say to each other over the Unix socket: length-prefixed, tagged arrays.
+
+The socket lies in the data folder with mode 0600: who may open it may command the server.
+"""
+
+import asyncio
+from struct import Struct
+from typing import Final
+
+import msgspec
+
+from ocs.command import AdministratorCommand
+from ocs.credit_control.event import Stepped
+from ocs.shell.live import Live
+from ocs.state import Event
+from ocs.units import GroupIndex
+
+FRAME_OCTETS_MAX: Final = 16 * 1024 * 1024
+"""A view of ten thousand peers fits; a longer frame is a stranger's."""
+
+_LENGTH: Final = Struct(">I")
+
+
+class Follow(msgspec.Struct, array_like=True, tag=1):
+    """I am the follower: tell me of each synced group."""
+
+
+class Ask(msgspec.Struct, array_like=True, tag=2):
+    ask: int
+    command: AdministratorCommand
+
+
+class AskIndex(msgspec.Struct, array_like=True, tag=3):
+    """Which index must a reader reach, so that it sees all that was answered before now?"""
+
+    ask: int
+
+
+class AskLive(msgspec.Struct, array_like=True, tag=4):
+    ask: int
+
+
+class Recollection(msgspec.Struct, array_like=True, tag=5):
+    """What the journal knows of the request that a `Recollect` asked for."""
+
+    ask: int
+    event: Stepped | None
+
+
+class Trim(msgspec.Struct, array_like=True, tag=6):
+    """Groups up to this one are in the archive and behind a snapshot."""
+
+    through: GroupIndex
+
+
+ToCore = Follow | Ask | AskIndex | AskLive | Recollection | Trim
+
+
+class Synced(msgspec.Struct, array_like=True, tag=1):
+    index: GroupIndex
+
+
+class Told(msgspec.Struct, array_like=True, tag=2):
+    """A command's event, durable since group `index`."""
+
+    ask: int
+    index: GroupIndex
+    event: Event
+    repeated: bool
+
+
+class Failed(msgspec.Struct, array_like=True, tag=3):
+    """A command was refused; `error` names the class in `ocs.errors`."""
+
+    ask: int
+    error: str
+    detail: str
+
+
+class Index(msgspec.Struct, array_like=True, tag=4):
+    ask: int
+    index: GroupIndex
+
+
+class LiveView(msgspec.Struct, array_like=True, tag=5):
+    ask: int
+    live: Live
+
+
+class Recollect(msgspec.Struct, array_like=True, tag=6):
+    ask: int
+    session_id: bytes
+    number: int
+    index: GroupIndex  # what the answer must have seen
+
+
+ToFollower = Synced | Told | Failed | Index | LiveView | Recollect
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+to_core: Final = msgspec.msgpack.Decoder(ToCore)
+to_follower: Final = msgspec.msgpack.Decoder(ToFollower)
+
+
+def frame(message: ToCore | ToFollower) -> bytes:
+    data = _encode(message)
+    return _LENGTH.pack(len(data)) + data
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
+    """Read one frame; None where the other side has gone."""
+    try:
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        if length > FRAME_OCTETS_MAX:
+            return None
+        return await reader.readexactly(length)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None

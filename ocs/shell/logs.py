@@ -1,0 +1,72 @@
+"""What the server says of itself: a JSON object per line on standard error, times in UTC, IMSIs masked.
+
+An IMSI is personal data: six digits name the operator and the last two tell two subscribers apart; the rest is hidden
+unless `logging.full_imsi` says otherwise.
+"""
+
+import logging
+import re
+import sys
+from typing import Final
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from ocs.shell.config import Logging
+
+_DIGITS: Final = re.compile(r"(?<![0-9])([0-9]{6})[0-9]{6,8}([0-9]{2})(?![0-9])")
+
+
+def configure(settings: Logging) -> None:
+    """Set up structlog, and lead the warnings of libraries through it."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    masking: list[Processor] = [] if settings.full_imsi else [mask]
+    rendering: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    traces: list[Processor] = [structlog.processors.format_exc_info] if settings.format == "json" else []
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    structlog.configure(
+        processors=[*shared, *traces, *masking, rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *traces,
+                *masking,
+                rendering,
+            ],
+        )
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+def mask(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Hide the middle of everything that may be an IMSI or an IMEI, wherever it stands."""
+    return {key: _masked(value) for key, value in event.items()}
+
+
+def _masked(value: object) -> object:
+    match value:
+        case str():
+            return _DIGITS.sub(r"\1******\2", value)
+        case bytes():
+            return _DIGITS.sub(r"\1******\2", value.decode("utf-8", "replace"))
+        case dict():
+            return {key: _masked(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_masked(inner) for inner in value]
+        case _:
+            return value
