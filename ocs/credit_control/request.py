@@ -19,6 +19,9 @@ from ocs.units import OCTETS_MAX, Octets, SessionId
 NOT_ASKED: Final = -1
 """No Requested-Service-Unit: nothing is wanted.  0 is an empty one: the server chooses."""
 
+IMSI_DIGITS_MAX: Final = 16
+"""15 by TS 23.003; an Ericsson-style gateway sends 16."""
+
 DIGEST_OCTETS: Final = 8
 _3GPP = VENDOR_3GPP
 
@@ -90,7 +93,7 @@ def read(message: bytes, header: Header) -> CreditControlRequest:
     """Read a CCR that passed the strict check.
 
     Raises:
-        InvalidAvpValue: a counter is beyond plausibility, or two MSCC ask for the same service.
+        InvalidAvpValue: a counter is beyond plausibility, an IMSI is none, or two MSCC ask for the same service.
         ContradictingAvps: an EVENT_REQUEST without Requested-Action.
     """
     request = CreditControlRequest(header)
@@ -145,6 +148,8 @@ def read(message: bytes, header: Header) -> CreditControlRequest:
             "an EVENT_REQUEST says by Requested-Action what it wants",
             avp.unsigned32(Avp.CC_REQUEST_TYPE, CcRequestType.EVENT),
         )
+    if request.request_type in (CcRequestType.INITIAL, CcRequestType.EVENT):
+        _check_imsi(request.imsi)  # later requests are known by their Session-Id alone
     if len(services) > 1:
         _refuse_twins(services)
     request.digest = _digest(request)
@@ -250,6 +255,15 @@ def _subscription(message: bytes, group: avp.RawAvp, request: CreditControlReque
         request.imsi = request.imsi or text
     elif kind == SubscriptionIdType.END_USER_E164:
         request.msisdn = request.msisdn or text[:32]
+
+
+def _check_imsi(imsi: str) -> None:
+    """Look at an IMSI loosely: real gateways send 14 to 16 digits.  That there is none is no matter of its value."""
+    if imsi and not (imsi.isascii() and imsi.isdigit() and len(imsi) <= IMSI_DIGITS_MAX):
+        data = avp.utf8(Avp.SUBSCRIPTION_ID_DATA, imsi[: 4 * IMSI_DIGITS_MAX])
+        raise InvalidAvpValue(
+            f"an IMSI has up to {IMSI_DIGITS_MAX} digits and nothing else", avp.grouped(Avp.SUBSCRIPTION_ID, data)
+        )
 
 
 def _equipment(message: bytes, group: avp.RawAvp) -> bytes:

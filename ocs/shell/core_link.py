@@ -27,10 +27,15 @@ log = structlog.get_logger()
 
 
 class CoreLink:
-    """Serves the follower, and nobody else at the same time."""
+    """Serves the follower, and nobody else at the same time.
+
+    Attributes:
+        followed: how many followers have begun to follow.
+    """
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.followed = 0
         self._follower: asyncio.StreamWriter | None = None
         self._asks = count(1)
         self._recollections: dict[int, asyncio.Future[Stepped | None]] = {}
@@ -75,6 +80,7 @@ class CoreLink:
         match message:
             case link.Follow():
                 self._follower = writer
+                self.followed += 1
                 self._core.recollect = self._recollect
                 writer.write(link.frame(link.Synced(committer.synced)))
             case link.Ask(ask, command):

@@ -171,7 +171,11 @@ async def follow(config: Config, token: str, descriptor: int) -> int:
         loop.add_signal_handler(number, stop.set)
     folder = DataFolder.open(Path(config.data))
     fold = await Fold.open(config, folder)
-    reader, writer = await asyncio.open_unix_connection(folder.socket)
+    try:
+        reader, writer = await asyncio.open_unix_connection(folder.socket)
+    except OSError as error:
+        await fold.close()
+        raise errors.Unavailable(f"the core has gone ({error.strerror})") from None
     follower = Follower(config, fold, reader, writer)
     door = _Door(
         uvicorn.Config(
@@ -187,11 +191,11 @@ async def follow(config: Config, token: str, descriptor: int) -> int:
     folding = loop.create_task(fold.run())
     tasks = [loop.create_task(follower.listen()), folding, serving, loop.create_task(stop.wait())]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    door.should_exit = True  # at once: where the core was killed, the next one waits for this socket
     if not folding.done():
         # The core's last groups belong in the books before this process ends.
         with contextlib.suppress(errors.Unavailable):
             await fold.reach(fold.target)
-    door.should_exit = True
     await asyncio.wait({serving}, timeout=DOOR_CLOSING_SECONDS)
     for task in tasks:
         task.cancel()
@@ -213,7 +217,7 @@ def main() -> int:
         with holding_books(DataFolder.open(Path(config.data)), PREDECESSOR_SECONDS):
             return asyncio.run(follow(config, inherited.token, inherited.descriptor))
     except errors.OcsError as error:
-        log.exception("the follower cannot go on", reason=str(error))
+        log.error("the follower cannot go on", reason=str(error))  # noqa: TRY400  # the reason says it all
         return 4
 
 

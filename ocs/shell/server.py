@@ -5,6 +5,7 @@ SIGTERM: not ready -> DPR to every peer, answers in flight -> journal synced -> 
 """
 
 import asyncio
+import errno
 import ipaddress
 import os
 import secrets
@@ -12,6 +13,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -49,7 +51,12 @@ from ocs.version import VERSION
 DRAIN_SECONDS: Final = 8.0
 FOLLOWER_PAUSE_SECONDS: Final = 0.2
 FOLLOWER_PAUSE_SECONDS_MAX: Final = 30.0
-FOLLOWER_LASTED_SECONDS: Final = 10.0
+"""Between two starts of a follower that ends before it follows: what it meets will hardly go away by itself."""
+
+WELL_PAUSE_SECONDS_MAX: Final = 1.0
+DOOR_SECONDS: Final = 5.0
+"""The follower of a core that was killed may still hold the HTTP socket for a moment."""
+
 ROOM_LOOKED_AT_SECONDS: Final = 1.0
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """The journal thread gets the interpreter back quickly after its sync; the default of 5 ms would be the commit time."""
@@ -100,7 +107,7 @@ class _Server:
         self._link = CoreLink(core)
         # All that may be wrong with the configuration shows before anything is written.
         servers = await self._listen(core)
-        door = _door(self._config.api.listen)
+        door = await _door(self._config.api.listen)
         grace = UnixMillis(clock.now() + self._config.quota.validity_seconds * SECOND)
         core.step(cmd.Start(VERSION, grace))
         await committer.drain()
@@ -229,10 +236,9 @@ class _Server:
 
     async def _keep_follower(self, door: socket.socket) -> None:
         """Start the follower, and again whenever it ends; Gy goes on without it."""
-        loop = asyncio.get_running_loop()
         pause = FOLLOWER_PAUSE_SECONDS
         while True:
-            began = loop.time()
+            followed = self._link.followed
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "ocs.shell.follower"),
                 stdin=asyncio.subprocess.PIPE,
@@ -246,9 +252,8 @@ class _Server:
             with suppress(ConnectionError):
                 await process.stdin.drain()
             code = await process.wait()
-            # One that cannot even start is not started without end at full speed.
-            lasted = loop.time() - began >= FOLLOWER_LASTED_SECONDS
-            pause = FOLLOWER_PAUSE_SECONDS if lasted else min(2 * pause, FOLLOWER_PAUSE_SECONDS_MAX)
+            was_well = code < 0 or self._link.followed > followed  # killed by a signal, or it had begun to follow
+            pause = min(2 * pause, WELL_PAUSE_SECONDS_MAX if was_well else FOLLOWER_PAUSE_SECONDS_MAX)
             log.error("the follower ended; starting it again", code=code, after_seconds=pause)
             self._core.measures.follower_restarts += 1
             await asyncio.sleep(pause)
@@ -266,7 +271,7 @@ class _Server:
             await process.wait()
 
 
-def _door(listen: str) -> socket.socket:
+async def _door(listen: str) -> socket.socket:
     """Open the socket for HTTP, which every follower in turn inherits.
 
     Raises:
@@ -274,12 +279,18 @@ def _door(listen: str) -> socket.socket:
     """
     host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        raise BadConfiguration(
-            f"api.listen: {listen} cannot be opened ({error.strerror or error}); stop what holds it, or choose another"
-        ) from None
+    until = time.monotonic() + DOOR_SECONDS
+    while True:
+        try:
+            return socket.create_server((host, port), family=family, backlog=512)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                await asyncio.sleep(0.05)
+                continue
+            raise BadConfiguration(
+                f"api.listen: {listen} cannot be opened ({error.strerror or error}); "
+                "stop what holds it, or choose another"
+            ) from None
 
 
 def _place(listening: socket.socket) -> str:

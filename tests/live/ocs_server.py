@@ -120,6 +120,13 @@ class OcsServer:
         self.process.kill()
         self.process.wait(STOP_SECONDS)
 
+    def wait_caught_up(self) -> None:
+        """Wait until what is read is what was answered: after a storm of kills the follower has a lot to read."""
+        until = time.monotonic() + READY_SECONDS
+        while self.api.get("/api/v1/operators").status_code == 503:
+            assert time.monotonic() < until, self.tail()
+            time.sleep(0.1)
+
     def follower(self) -> int:
         """Give the follower's process id."""
         assert self.process is not None

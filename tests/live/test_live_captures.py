@@ -19,6 +19,8 @@ pytestmark = [
     pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures are not at hand"),
 ]
 
+GY = {"realms": ["magma.com"]}  # what the requests name as Destination-Realm
+
 INPUT, OUTPUT, TOTAL = 412, 414, 421
 
 
@@ -64,7 +66,8 @@ def check(played: list[tuple[Message, Message, Message]]) -> None:
     for request, theirs, ours in played:
         number = request.avps.one(415).number
         assert ours.result_code == theirs.result_code, f"CC-Request-Number {number}"
-        expected = [(one.rating_group, one.result_code, one.granted is not None) for one in services(theirs)]
+        # In a CCA-T that server leaves the code of a service out, which says the same as 2001.
+        expected = [(one.rating_group, one.result_code or 2001, one.granted is not None) for one in services(theirs)]
         got = [(one.rating_group, one.result_code, one.granted is not None) for one in services(ours)]
         assert got == expected, f"CC-Request-Number {number}"
 
@@ -72,7 +75,7 @@ def check(played: list[tuple[Message, Message, Message]]) -> None:
 def test_final_unit(tmp_path: Path) -> None:
     """Credit of 7,500 octets in grants of 2,000: it ends where the original ended."""
     quota = {"default_octets": 2000, "max_octets": 2000, "min_octets": 1000}
-    with OcsServer(tmp_path, {"quota": quota}) as server:
+    with OcsServer(tmp_path, {"quota": quota, "gy": GY}) as server:
         subscriber = imsi(read(pairs("final-unit")[0][0]).avps)
         server.add_operator(prefix=subscriber[:5], credit=7500)
         played = replay(server, "final-unit")
@@ -89,7 +92,7 @@ def test_final_unit(tmp_path: Path) -> None:
 
 
 def test_four_rating_groups(tmp_path: Path) -> None:
-    with OcsServer(tmp_path) as server:
+    with OcsServer(tmp_path, {"gy": GY}) as server:
         subscriber = imsi(read(pairs("four-rating-groups")[0][0]).avps)
         server.add_operator(prefix=subscriber[:5], credit=10**12)
         played = replay(server, "four-rating-groups")

@@ -133,6 +133,7 @@ def test_nothing_is_lost_and_nothing_charged_twice(tmp_path: Path, kill: Callabl
         if kill is not kill_follower:
             assert sum(load.resent for load in loads) >= KILLS, "the kills were felt"
         server.wait_ready()
+        server.wait_caught_up()
         balance = server.balance()
         assert balance["consumed"] == sum(load.reported for load in loads)
         assert (balance["reserved"], balance["overrun"]) == (0, 0)

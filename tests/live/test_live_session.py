@@ -51,7 +51,10 @@ def test_a_session_is_charged_to_the_byte(server: OcsServer) -> None:
             ccr(gateway, "s;1", TERMINATION, 2, mscc(1, used=999, asked=False), mscc(2, used=1, asked=False)),
         )
         assert last.result_code == 2001
-        assert services(last) == []
+        assert [(one.rating_group, one.result_code, one.granted) for one in services(last)] == [
+            (1, 2001, None),
+            (2, 2001, None),
+        ]
         gateway.leave()
     # 1,501,000 octets of group 1 are 1501 blocks; one octet of group 2 is a block of its own.
     assert server.balance() == {
@@ -143,7 +146,7 @@ def test_a_top_up_ends_the_drought_by_rar(server: OcsServer) -> None:
         gateway.reply(asked, 2002)
         second = gateway.ask(CCR, ccr(gateway, "d;1", UPDATE, 1, mscc(1, used=400_000, reason=7)))
         assert services(second)[0].final is False
-        assert services(second)[0].granted == 10_000_000
+        assert (services(second)[0].granted or 0) >= 10_000_000
 
 
 def test_exhaustion_refuses_with_the_code_of_the_settlement_proposal(server: OcsServer) -> None:
