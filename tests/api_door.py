@@ -83,7 +83,7 @@ class NodeBackend:
             if place > self._books.index
         ]
         if fresh:
-            await self._books.apply(fresh, self.node.state)
+            await self._books.apply(fresh)
         return self._books
 
     async def command(self, command: AdministratorCommand) -> Done:

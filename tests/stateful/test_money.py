@@ -8,19 +8,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ledger_node import GATEWAY, INITIAL, MAGMA, OPEN5GS, TERMINATION, UPDATE, Node, ccr, service
+from ledger_node import GATEWAY, INITIAL, MAGMA, OPEN5GS, TERMINATION, UPDATE, Node, ccr, parse, service
 from ocs import command as cmd
 from ocs import image
+from ocs.credit_control.event import Stepped
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.session import Answer
 from ocs.diameter.codes import ResultCode
 from ocs.errors import Conflict, InvalidInput
-from ocs.node import Recall, evolve
+from ocs.node import Decision, Recall, evolve
 from ocs.state import State
 from ocs.units import Credits, GroupIndex, Octets, SessionId, UnixMillis
 
 OPERATORS = {"alpha": ("00101", 1, 1), "beta": ("00102", 7, 1000), "gamma": ("0010277", 0, 1)}
 USED = st.one_of(st.just(0), st.integers(1, 50), st.integers(1, 5000), st.integers(1, 10**6))
+
+
+def session_id_of(message: bytes) -> bytes:
+    """Read the Session-Id, which comes first."""
+    return message[28 : 20 + int.from_bytes(message[25:28], "big")]
 
 
 class Money(RuleBasedStateMachine):
@@ -55,10 +61,21 @@ class Money(RuleBasedStateMachine):
         for name, (prefix, price, per) in OPERATORS.items():
             self.node.operator(name, prefix, price, per)
 
-    def send(self, message: bytes, gateway: object) -> Answer:
+    def charge(self, message: bytes, gateway: object) -> Decision:
+        """Send a request; what the node has forgotten it finds in the journal, as the shell would."""
         decision = self.node.charge(message, gateway)  # type: ignore[arg-type]
-        if isinstance(decision.outcome, Recall):
-            decision = self.node.step(cmd.Recalled(decision.outcome.request, decision.outcome.gateway, None))
+        if not isinstance(decision.outcome, Recall):
+            return decision
+        request = decision.outcome.request
+        served = [
+            event
+            for event in self.node.events
+            if isinstance(event, Stepped) and (event.session_id, event.number) == (request.session_id, request.number)
+        ]
+        return self.node.step(cmd.Recalled(request, decision.outcome.gateway, served[-1] if served else None))
+
+    def send(self, message: bytes, gateway: object) -> Answer:
+        decision = self.charge(message, gateway)
         assert isinstance(decision.outcome, Answer)
         self.sent.append((message, gateway, self.node.octets(message, decision.outcome)))
         del self.sent[:-5]
@@ -146,7 +163,10 @@ class Money(RuleBasedStateMachine):
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
         message, gateway, answered = data.draw(st.sampled_from(self.sent))
-        decision = self.node.charge(message, gateway)  # type: ignore[arg-type]
+        initial = parse(message).request_type == INITIAL
+        if initial and SessionId(session_id_of(message)) not in self.node.state.charging.sessions:
+            return  # ten minutes after its end a session is forgotten, and its CCR-I would open a new one
+        decision = self.charge(message, gateway)
         assert isinstance(decision.outcome, Answer)
         assert decision.event is None or decision.event.result_code == 5002  # type: ignore[union-attr]
         assert self.node.octets(message, decision.outcome) == answered

@@ -1,9 +1,8 @@
 """Put the door together: routes, problems, gate, and the document that describes them."""
 
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from ocs.shell.api import docs_page, money, operators, peers, problems, sessions, status
@@ -28,6 +27,19 @@ TAGS: Final = [
 ]
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Give the OpenAPI document, with the schema that every problem refers to."""
+        document = super().openapi()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if problems.Problem.__name__ not in schemas:
+            _, described = models_json_schema(
+                [(problems.Problem, "serialization")], ref_template="#/components/schemas/{model}"
+            )
+            schemas.update(described["$defs"])
+        return document
+
+
 def create_app(backend: Backend, token: str) -> FastAPI:
     """Make the HTTP door.
 
@@ -35,7 +47,7 @@ def create_app(backend: Backend, token: str) -> FastAPI:
         backend: what it reads and commands.
         token: the administrator's, for everything under /api/v1.
     """
-    app = FastAPI(
+    app = _Application(
         title="Session Purchaser",
         version=VERSION,
         description=DESCRIPTION,
@@ -50,18 +62,5 @@ def create_app(backend: Backend, token: str) -> FastAPI:
         app.include_router(routes)
     problems.install(app)
     docs_page.install(app)
-    _describe(app)
     app.add_middleware(Gate, token=token)
     return app
-
-
-def _describe(app: FastAPI) -> None:
-    """Make the OpenAPI document once, with the schema that every problem refers to."""
-    document = get_openapi(
-        title=app.title, version=app.version, description=app.description, tags=app.openapi_tags, routes=app.routes
-    )
-    _, described = models_json_schema(
-        [(problems.Problem, "serialization")], ref_template="#/components/schemas/{model}"
-    )
-    document.setdefault("components", {}).setdefault("schemas", {}).update(described["$defs"])
-    app.openapi_schema = document

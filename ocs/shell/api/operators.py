@@ -56,9 +56,7 @@ class NewOperator(Body):
 
 
 class OperatorChange(Body):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"add_prefixes": ["00102"], "grant_max": "50000000"}, {"grant_max": None}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"add_prefixes": ["00102"], "grant_max": "50000000"}]})
 
     add_prefixes: list[str] = Field(default=[], description="come to those there are")
     grant_max: OctetsIn | None = Field(default=None, description="replaces what was; null lifts it; absent keeps it")

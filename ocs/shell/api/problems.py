@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ocs.errors import NotFound, OcsError
 from ocs.shell.api.values import View
@@ -168,7 +169,10 @@ def install(app: FastAPI) -> None:
             "method-not-allowed": f"{request.method} is not offered here",
             "invalid-json": "the body is no JSON in UTF-8 that can be read",
         }.get(slug, str(error.detail))
-        return problem(slug, detail, headers=error.headers)
+        headers = dict(error.headers or {})
+        if slug == "method-not-allowed":
+            headers["Allow"] = ", ".join(_methods(app, request))
+        return problem(slug, detail, headers=headers)
 
     @app.get(TYPE_BASE + "{slug}", tags=["problems"], summary="Tell what a problem type means")
     async def page(slug: str) -> PlainTextResponse:
@@ -176,6 +180,15 @@ def install(app: FastAPI) -> None:
         if kind is None:
             raise NotFound(f"there is no problem type {slug[:80]!r}")
         return PlainTextResponse(f"{kind.title} (HTTP {kind.status})\n\n{kind.meaning}\n")
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """Give the methods of all routes at this address; the framework names those of the first one alone."""
+    return [
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
 
 
 def _invalid(error: RequestValidationError) -> JSONResponse:

@@ -118,22 +118,9 @@ def test_no_route_takes_a_query_parameter_it_does_not_know(door: Door) -> None:
     asked = [(method, path) for method, path in operations(door) if not path.startswith("/problems")]
     for method, path in asked:
         body = {"headers": AUTHORIZED | JSON, "content": b"{}"} if method in ("post", "put", "patch") else {}
-        told = problem(door.ask(method, filled(path) + "?bogus=1", **body), *_no_query(path, method))
+        told = problem(door.ask(method, filled(path) + "?bogus=1", **body), 422, "invalid-input")
         if "errors" in told:
             assert "query/bogus" in [error["where"] for error in told["errors"]], path
-
-
-def _no_query(path: str, method: str) -> tuple[int, str]:
-    # A missing Idempotency-Key is told before all else.
-    return (
-        (400, "idempotency-key-missing")
-        if (path, method)
-        == (
-            "/api/v1/operators/{name}/top-ups",
-            "post",
-        )
-        else (422, "invalid-input")
-    )
 
 
 def test_what_nobody_foresaw_says_nothing_of_our_insides(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
