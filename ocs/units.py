@@ -60,20 +60,6 @@ def imsi(text: str) -> Imsi:
     return Imsi(text)
 
 
-def credits_from_text(text: str) -> Credits:
-    """Read an amount as the API writes it: a decimal integer without sign, point or exponent.
-
-    Raises:
-        InvalidInput: anything else, zero included: an amount that moves nothing is a mistake.
-    """
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(CREDITS_MAX)):
-        raise InvalidInput(f"an amount is a whole number of credits written as decimal digits; got {text[:40]!r}")
-    amount = int(text)
-    if not 0 < amount <= CREDITS_MAX:
-        raise InvalidInput(f"an amount is between 1 and {CREDITS_MAX} credits; got {amount}")
-    return Credits(amount)
-
-
 def masked(imsi: str) -> str:
     """Hide the middle of an IMSI for logs and lists: PLMN and the last four digits stay."""
     return imsi[:5] + "*" * max(0, len(imsi) - 9) + imsi[-4:] if len(imsi) > 9 else "*" * len(imsi)

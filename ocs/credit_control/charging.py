@@ -291,7 +291,7 @@ def _grant(
 def _refuses_all(policy: Policy, profile: Profile, session: Session, lines: list[_Line]) -> bool:
     """Tell whether the whole request is refused: nothing asked was granted, and nothing of the session runs on.
 
-    4012 stays in the MSCC, where it keeps a session alive on every client that can wait; docs/adr/0008-refusals.md.
+    4012 stays in the MSCC, where it keeps a session alive on every client that can wait; docs/adr/0010-refusals.md.
     """
     asking = [line for line in lines if line.request.asked != NOT_ASKED]
     if session.terminating:

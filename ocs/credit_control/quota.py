@@ -10,8 +10,6 @@ from ocs.credit_control.event import Why
 from ocs.credit_control.policy import Policy
 from ocs.units import SECOND, Octets
 
-THRESHOLD_OCTETS_MIN = 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:

@@ -11,16 +11,13 @@ from typing import Final
 import msgspec
 
 from ocs.diameter import avp
-from ocs.diameter.codes import VENDOR_3GPP, Avp, Avp3gpp, CcRequestType, RequestedAction, SubscriptionIdType
+from ocs.diameter.codes import VENDOR_3GPP, Avp, Avp3gpp, CcRequestType, SubscriptionIdType
 from ocs.diameter.framing import HEADER_OCTETS, Header
-from ocs.errors import ContradictingAvps, InvalidAvpValue
-from ocs.units import OCTETS_MAX, Octets, SessionId
+from ocs.errors import ContradictingAvps, InvalidAvpValue, InvalidInput
+from ocs.units import OCTETS_MAX, Octets, SessionId, imsi
 
 NOT_ASKED: Final = -1
 """No Requested-Service-Unit: nothing is wanted.  0 is an empty one: the server chooses."""
-
-IMSI_DIGITS_MAX: Final = 16
-"""15 by TS 23.003; an Ericsson-style gateway sends 16."""
 
 DIGEST_OCTETS: Final = 8
 _3GPP = VENDOR_3GPP
@@ -31,9 +28,6 @@ class ServiceKey(msgspec.Struct, frozen=True, array_like=True, gc=False, order=T
 
     rating_group: int
     service_ids: tuple[int, ...] = ()
-
-
-WHOLE_BEARER: Final = ServiceKey(-1, ())
 
 
 class ServiceRequest(msgspec.Struct, frozen=True, gc=False):
@@ -156,11 +150,6 @@ def read(message: bytes, header: Header) -> CreditControlRequest:
     return request
 
 
-def refuses_nothing(action: int) -> bool:
-    """Tell whether this Requested-Action only asks and moves no credit."""
-    return action in (RequestedAction.CHECK_BALANCE, RequestedAction.PRICE_ENQUIRY)
-
-
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "big")
 
@@ -257,13 +246,15 @@ def _subscription(message: bytes, group: avp.RawAvp, request: CreditControlReque
         request.msisdn = request.msisdn or text[:32]
 
 
-def _check_imsi(imsi: str) -> None:
-    """Look at an IMSI loosely: real gateways send 14 to 16 digits.  That there is none is no matter of its value."""
-    if imsi and not (imsi.isascii() and imsi.isdigit() and len(imsi) <= IMSI_DIGITS_MAX):
-        data = avp.utf8(Avp.SUBSCRIPTION_ID_DATA, imsi[: 4 * IMSI_DIGITS_MAX])
-        raise InvalidAvpValue(
-            f"an IMSI has up to {IMSI_DIGITS_MAX} digits and nothing else", avp.grouped(Avp.SUBSCRIPTION_ID, data)
-        )
+def _check_imsi(text: str) -> None:
+    """Check an IMSI where there is one; that there is none is told by the step, as 5030."""
+    if not text:
+        return
+    try:
+        imsi(text)
+    except InvalidInput as error:
+        data = avp.utf8(Avp.SUBSCRIPTION_ID_DATA, text[:64])
+        raise InvalidAvpValue(str(error), avp.grouped(Avp.SUBSCRIPTION_ID, data)) from None
 
 
 def _equipment(message: bytes, group: avp.RawAvp) -> bytes:

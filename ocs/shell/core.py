@@ -17,6 +17,7 @@ from ocs import command as cmd
 from ocs.credit_control import answer as cca
 from ocs.credit_control.event import Expired, Gateway, Note, Refused, Stepped
 from ocs.credit_control.event import State as SessionState
+from ocs.credit_control.one_time import MOVES_NOTHING
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.request import CreditControlRequest
 from ocs.credit_control.session import Answer as StoredAnswer
@@ -28,7 +29,7 @@ from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, U
 from ocs.diameter.peer import Admission, PeerLimits, Verdict
 from ocs.diameter.peer_state import State as PeerState
 from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
-from ocs.node import Decision, Done, Outcome, Recall, decide, evolve
+from ocs.node import Decision, Done, Recall, decide, evolve
 from ocs.shell.admission import Doorkeeper
 from ocs.shell.clock import Clock
 from ocs.shell.committer import Committer
@@ -105,13 +106,13 @@ class Core:
 
     # One step
 
-    def step(self, command: cmd.Command) -> Outcome:
+    def step(self, command: cmd.Command) -> Decision:
         """Decide and evolve; what comes of it may be told only through `Committer.after_sync`.
 
         Raises:
             OcsError: the command is refused; nothing has changed.
         """
-        decision: Decision = decide(self.state, self.policy, command, self.now())
+        decision = decide(self.state, self.policy, command, self.now())
         if decision.event is not None:
             self.state.group = self.committer.filling
             try:
@@ -123,7 +124,7 @@ class Core:
                 os._exit(EXIT_BUG)
             self.committer.submit(decision.event)
             self._note(decision.event)
-        return decision.outcome
+        return decision
 
     def administer(self, command: cmd.AdministratorCommand, reply: Callable[[Done], None]) -> None:
         """Carry out an administrator's command; `reply` is called once it is durable.
@@ -131,7 +132,7 @@ class Core:
         Raises:
             OcsError: it is refused.
         """
-        outcome = self.step(command)
+        outcome = self.step(command).outcome
         assert isinstance(outcome, Done)
         self.committer.after_sync(partial(self._administered, command, outcome, reply))
 
@@ -155,7 +156,7 @@ class Core:
             charged = self._reception.receive(request.message, request.header, connection.realm)
             self._shed_if_late(charged)
             gateway = Gateway(charged.origin_host, charged.origin_realm, connection.peer, connection.profile.name)
-            outcome = self.step(cmd.Charge(charged, gateway))
+            decision = self.step(cmd.Charge(charged, gateway))
         except DiameterError as error:
             self._refuse(connection, request, error)
             return
@@ -163,11 +164,10 @@ class Core:
             log.exception("a bug in serving a request", peer=connection.peer)
             self._refuse(connection, request, UnableToComply("this server failed; its log says more"))
             return
-        if isinstance(outcome, Recall):
-            self._recall(connection, request, outcome)
-            return
-        assert isinstance(outcome, StoredAnswer)
-        self._promise(connection, request, charged, outcome)
+        if isinstance(decision.outcome, Recall):
+            self._recall(connection, request, decision.outcome)
+        else:
+            self._promise(connection, request, charged, decision)
 
     def _shed_if_late(self, request: CreditControlRequest) -> None:
         """Refuse new work early rather than answer it late; a CCR-T is always served: it ends what costs."""
@@ -181,8 +181,12 @@ class Core:
             raise TooBusy("the disk of the journal is nearly full")
 
     def _promise(
-        self, connection: DiameterConnection, request: Request, charged: CreditControlRequest, answer: StoredAnswer
+        self, connection: DiameterConnection, request: Request, charged: CreditControlRequest, decision: Decision
     ) -> None:
+        answer = decision.outcome
+        assert isinstance(answer, StoredAnswer)
+        if decision.event is None and charged.action not in MOVES_NOTHING:
+            self.measures.repeats += 1
         message = cca.write(charged, answer, self._identity, self.policy)
         self.measures.answers[connection.peer, charged.request_type.name.lower(), answer.result_code] += 1
         for service in answer.services:
@@ -231,15 +235,14 @@ class Core:
         assert self.recollect is not None
         try:
             event = await self.recollect(recall.request.session_id, recall.request.number)
-            outcome = self.step(cmd.Recalled(recall.request, recall.gateway, event))
+            decision = self.step(cmd.Recalled(recall.request, recall.gateway, event))
         except Unavailable as error:
             self._refuse(connection, request, TooBusy(str(error)))
             return
         except DiameterError as error:
             self._refuse(connection, request, error)
             return
-        assert isinstance(outcome, StoredAnswer)
-        self._promise(connection, request, recall.request, outcome)
+        self._promise(connection, request, recall.request, decision)
 
     def flush(self) -> None:
         """Send each connection the answers it has got, in one write."""
@@ -253,6 +256,7 @@ class Core:
             case Stepped():
                 for step in event.services:
                     self.measures.used_octets += step.used
+                    self.measures.overrun_credits += step.overrun
                 for note in Note(event.notes):
                     assert note.name is not None
                     self.measures.notes[note.name.lower()] += 1
@@ -387,6 +391,7 @@ class Core:
         self.measures.groups = self.committer.groups
         self.measures.events = self.committer.events
         self.measures.commit_seconds = self.committer.commit_seconds
+        self.measures.clock_drift_seconds = self._clock.drift_ms() / SECOND
         return Live(
             self.started_at,
             self.now(),

@@ -29,7 +29,7 @@ class Measures:
         self.notes: Counter[str] = Counter()
         self.used_octets = 0
         self.granted_octets = 0
-        self.over_grant_octets = 0
+        self.overrun_credits = 0
         self.closed: Counter[str] = Counter()
         self.refused_peers: Counter[str] = Counter()
         self.reauths: Counter[str] = Counter()
@@ -38,6 +38,7 @@ class Measures:
         self.events = 0
         self.commit_seconds = 0.0
         self.connections = 0
+        self.clock_drift_seconds = 0.0
         self.follower_restarts = 0
 
     def answered(self, seconds: float) -> None:
@@ -79,7 +80,7 @@ class _Samples:
             ("ocs_late_answers", "answers dropped because the gateway had given up", measures.late),
             ("ocs_used_bytes", "octets reported", measures.used_octets),
             ("ocs_granted_bytes", "octets granted", measures.granted_octets),
-            ("ocs_overrun_bytes", "octets used above their grant", measures.over_grant_octets),
+            ("ocs_overrun_credits", "charged beyond the balance", measures.overrun_credits),
             ("ocs_sessions_expired", "sessions ended by supervision", measures.expired),
             ("ocs_commit_groups", "groups written to the journal", measures.groups),
             ("ocs_events", "events written to the journal", measures.events),
@@ -99,3 +100,8 @@ class _Samples:
                 family.add_metric([cause], count)
             yield family
         yield GaugeMetricFamily("ocs_connections", "open connections of peers", value=measures.connections)
+        yield GaugeMetricFamily(
+            "ocs_clock_drift_seconds",
+            "how far the machine's clock has moved from the server's, which a restart would set right",
+            value=measures.clock_drift_seconds,
+        )

@@ -5,17 +5,12 @@ SIGTERM: not ready -> DPR to every peer, answers in flight -> journal synced -> 
 """
 
 import asyncio
-import errno
-import ipaddress
 import os
 import secrets
 import signal
 import socket
-import ssl
 import sys
-import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,29 +18,25 @@ import msgspec
 import structlog
 
 from ocs import command as cmd
-from ocs import image
-from ocs.credit_control.policy import FinalUnit, Policy
 from ocs.diameter.base import LocalNode
-from ocs.diameter.codes import FinalUnitAction, ResultCode
 from ocs.diameter.peer import PeerLimits
-from ocs.errors import BadConfiguration, JournalFault
-from ocs.node import evolve
-from ocs.shell import dictionaries, logs, records, snapshot
+from ocs.shell import dictionaries, logs
 from ocs.shell.admission import ConfiguredPeer, Doorkeeper
-from ocs.shell.archive import Archive, History
 from ocs.shell.clock import Clock
 from ocs.shell.committer import Committer
-from ocs.shell.config import Config, parse_listen
+from ocs.shell.config import Config
 from ocs.shell.core import Core
 from ocs.shell.core_link import CoreLink
 from ocs.shell.data_folder import DataFolder, replace_durably
-from ocs.shell.diameter_tcp import DiameterConnection
 from ocs.shell.inheritance import Inheritance
-from ocs.shell.journal import Journal, JournalReader
+from ocs.shell.journal import Journal
+from ocs.shell.listening import addresses, gy_servers, http_socket, place_of
 from ocs.shell.measures import Measures
+from ocs.shell.policy import policy_of
 from ocs.shell.reception import Destinations, Reception
+from ocs.shell.replay import load
 from ocs.state import State
-from ocs.units import SECOND, GroupIndex, Octets, UnixMillis
+from ocs.units import SECOND, UnixMillis
 from ocs.version import VERSION
 
 DRAIN_SECONDS: Final = 8.0
@@ -54,8 +45,7 @@ FOLLOWER_PAUSE_SECONDS_MAX: Final = 30.0
 """Between two starts of a follower that ends before it follows: what it meets will hardly go away by itself."""
 
 WELL_PAUSE_SECONDS_MAX: Final = 1.0
-DOOR_SECONDS: Final = 5.0
-"""The follower of a core that was killed may still hold the HTTP socket for a moment."""
+"""Between two starts of one that was killed, or had begun to follow."""
 
 ROOM_LOOKED_AT_SECONDS: Final = 1.0
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
@@ -106,8 +96,8 @@ class _Server:
         self._core = core = self._build(state, clock, committer, measures)
         self._link = CoreLink(core)
         # All that may be wrong with the configuration shows before anything is written.
-        servers = await self._listen(core)
-        door = await _door(self._config.api.listen)
+        servers = await gy_servers(self._config.gy, core)
+        door = await http_socket(self._config.api.listen)
         grace = UnixMillis(clock.now() + self._config.quota.validity_seconds * SECOND)
         core.step(cmd.Start(VERSION, grace))
         await committer.drain()
@@ -124,8 +114,8 @@ class _Server:
         log.info(
             "serving",
             version=VERSION,
-            gy=[_place(each) for server in servers for each in server.sockets],
-            api=_place(door),
+            gy=[place_of(each) for server in servers for each in server.sockets],
+            api=place_of(door),
             data=self._config.data,
         )
         stopping = loop.create_task(self._stopping())
@@ -153,7 +143,7 @@ class _Server:
         local = LocalNode(
             origin_host=config.origin_host,
             origin_realm=config.origin_realm,
-            addresses=_addresses(config.gy.listen),
+            addresses=addresses(config.gy.listen),
             origin_state_id=committer.born_seconds,
         )
         destinations = Destinations(
@@ -192,34 +182,6 @@ class _Server:
             connections_per_address_max=config.gy.connections_per_address_max,
             room=lambda: self._has_room,
         )
-
-    async def _listen(self, core: Core) -> list[asyncio.Server]:
-        loop = asyncio.get_running_loop()
-        servers = []
-        wanted: list[tuple[str, ssl.SSLContext | None]] = [(place, None) for place in self._config.gy.listen]
-        tls = self._config.gy.tls
-        if tls is not None:
-            context = _tls_context(tls.certificate, tls.key, tls.ca, required=tls.require_client_certificate)
-            wanted.extend((place, context) for place in tls.listen)
-        for place, security in wanted:
-            host, port = parse_listen(place)
-            try:
-                server = await loop.create_server(
-                    partial(DiameterConnection, core, secure=security is not None),
-                    host,
-                    port,
-                    ssl=security,
-                    ssl_handshake_timeout=10 if security is not None else None,
-                    backlog=512,
-                    start_serving=False,
-                )
-            except OSError as error:
-                raise BadConfiguration(
-                    f"gy.listen: {place} cannot be opened ({error.strerror or error}); "
-                    "stop what holds it, or choose another"
-                ) from None
-            servers.append(server)
-        return servers
 
     async def _watch_room(self) -> None:
         """Look now and then whether the disk has room for the journal; below the mark no new grant is made."""
@@ -271,98 +233,6 @@ class _Server:
             await process.wait()
 
 
-async def _door(listen: str) -> socket.socket:
-    """Open the socket for HTTP, which every follower in turn inherits.
-
-    Raises:
-        BadConfiguration: it cannot be opened.
-    """
-    host, port = parse_listen(listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    until = time.monotonic() + DOOR_SECONDS
-    while True:
-        try:
-            return socket.create_server((host, port), family=family, backlog=512)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
-                await asyncio.sleep(0.05)
-                continue
-            raise BadConfiguration(
-                f"api.listen: {listen} cannot be opened ({error.strerror or error}); "
-                "stop what holds it, or choose another"
-            ) from None
-
-
-def _place(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def load(folder: DataFolder, journal: Journal) -> State:
-    """Build the state: the newest whole snapshot, then every group after it.
-
-    Raises:
-        JournalFault: the journal is damaged, or begins after the snapshot ends.
-    """
-    newest, faults = snapshot.newest(folder.snapshots)
-    for fault in faults:
-        log.error("snapshot damaged; an older one is used", detail=fault)
-    state = image.restore(newest.chunks()) if newest is not None else State()
-    after = newest.index if newest is not None else GroupIndex(0)
-    if after > journal.last:
-        raise JournalFault(
-            f"the journal ends with group {journal.last} and the newest snapshot holds group {after}: "
-            "groups were lost; bring the journal back from a copy"
-        )
-    replayed = 0
-    reader = JournalReader.open(folder.journal)
-    history = History(reader, Archive(folder.archive))
-    for group in history.iterate(after, newest.digest if newest is not None else None):
-        state.group = group.index
-        for event in records.decode(group.payload):
-            evolve(state, event)
-            replayed += 1
-    reader.close()
-    state.group = GroupIndex(journal.last + 1)
-    log.info("state loaded", snapshot=after, replayed=replayed, sessions=len(state.charging.sessions))
-    return state
-
-
-def policy_of(config: Config) -> Policy:
-    """Give the part of the configuration that decisions read."""
-    quota, gy, services = config.quota, config.gy, config.services
-    actions = {
-        "terminate": FinalUnitAction.TERMINATE,
-        "redirect": FinalUnitAction.REDIRECT,
-        "restrict": FinalUnitAction.RESTRICT_ACCESS,
-    }
-    handling = {"terminate": 0, "continue": 1, "retry_and_terminate": 2}
-    return Policy(
-        default_octets=Octets(min(quota.default_octets, quota.max_octets)),
-        max_octets=Octets(quota.max_octets),
-        min_octets=Octets(quota.min_octets),
-        target_ms=quota.target_seconds * SECOND,
-        validity_seconds=quota.validity_seconds,
-        validity_short_seconds=min(quota.validity_short_seconds, quota.validity_seconds),
-        threshold_percent=quota.threshold_percent,
-        holding_seconds=quota.holding_seconds,
-        final_unit=FinalUnit(
-            action=actions[quota.final_unit.action],
-            redirect_url=quota.final_unit.redirect_url or "",
-            filter_ids=tuple(quota.final_unit.filter_ids),
-            filter_rules=tuple(quota.final_unit.filter_rules),
-        ),
-        no_balance_code=ResultCode(quota.no_balance_code),
-        sessions_max=quota.sessions_max,
-        context_ids=frozenset(services.context_ids),
-        emergency_apns=frozenset(apn.lower() for apn in services.emergency.apns),
-        emergency_rating_groups=frozenset(services.emergency.rating_groups),
-        failure_handling=handling[gy.failure_handling] if gy.failure_handling is not None else None,
-        session_failover=int(gy.session_failover) if gy.session_failover is not None else None,
-        currency_code=services.currency_code,
-    )
-
-
 def _token(folder: DataFolder) -> str:
     """Give the administrator's token: from the environment, else the data folder's, made at the first start."""
     token = os.environ.get("OCS_API_TOKEN", "")
@@ -371,34 +241,3 @@ def _token(folder: DataFolder) -> str:
     token = token or secrets.token_urlsafe(32)
     replace_durably(folder.token, [token.encode() + b"\n"])
     return token
-
-
-def _addresses(listen: list[str]) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
-    """Give the addresses for Host-IP-Address; a wildcard stands for the address the routing table would use."""
-    found = []
-    for place in listen:
-        host, _ = parse_listen(place)
-        with suppress(ValueError):
-            address = ipaddress.ip_address(host)
-            found.append(address if not address.is_unspecified else ipaddress.ip_address(_own_address(address.version)))
-    return tuple(dict.fromkeys(found)) or (ipaddress.ip_address("127.0.0.1"),)
-
-
-def _own_address(version: int) -> str:
-    family, elsewhere = (socket.AF_INET6, "2001:db8::1") if version == 6 else (socket.AF_INET, "192.0.2.1")
-    with socket.socket(family, socket.SOCK_DGRAM) as probe, suppress(OSError):
-        probe.connect((elsewhere, 9))  # chooses a route; nothing is sent
-        return str(probe.getsockname()[0])
-    return "::1" if version == 6 else "127.0.0.1"
-
-
-def _tls_context(certificate: str, key: str, ca: str, *, required: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key)
-        context.load_verify_locations(ca)
-    except (OSError, ssl.SSLError) as error:
-        raise BadConfiguration(f"gy.tls: {error}; name PEM files that this user may read") from None
-    context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
-    return context
