@@ -7,6 +7,8 @@ octet, the header's ids apart.
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from ocs.credit_control.policy import FinalUnit, Policy
 from ocs.credit_control.request import NOT_ASKED, CreditControlRequest, ServiceRequest
 from ocs.credit_control.session import Answer, ServiceAnswer
@@ -23,6 +25,10 @@ from ocs.diameter.codes import (
     RequestedAction,
     ResultCode,
 )
+from ocs.units import Octets
+
+_UNIT_SAMPLES: Final = {Avp.CC_TIME: bytes(4), Avp.CC_SERVICE_SPECIFIC_UNITS: bytes(8), Avp.CC_MONEY: b""}
+"""Data of the least length for units that are not sold (RFC 6733 section 7.5)."""
 
 _APPLICATION: Final = avp.unsigned32(Avp.AUTH_APPLICATION_ID, APPLICATION_CREDIT_CONTROL)
 REDIRECT_ADDRESS_TYPE_URL: Final = 2
@@ -58,7 +64,9 @@ def write(request: CreditControlRequest, answer: Answer, identity: Identity, pol
         pass  # the command's code overrides every service's
     elif request.single:
         for _, service in pairs:
-            parts.extend(_units(service, policy, wanted=request.services[0].asked != NOT_ASKED))
+            # Thresholds and holding times are 3GPP's, and theirs are members of an MSCC.
+            plain = msgspec.structs.replace(service, threshold=Octets(0), holding_seconds=-1)
+            parts.extend(_units(plain, policy, wanted=request.services[0].asked != NOT_ASKED))
     elif request.request_type == CcRequestType.TERMINATION:
         parts.extend(_service(asked, answered, ()) for asked, answered in pairs)
     else:
@@ -161,7 +169,8 @@ def _failed(
         if answered.result_code != ResultCode.RATING_FAILED:
             continue
         if asked.other_unit:
-            offender = avp.grouped(Avp.REQUESTED_SERVICE_UNIT, avp.encode(asked.other_unit, b""))
+            unit = avp.encode(asked.other_unit, _UNIT_SAMPLES[Avp(asked.other_unit)])
+            offender = avp.grouped(Avp.REQUESTED_SERVICE_UNIT, unit)
         elif asked.key.rating_group >= 0:
             offender = avp.unsigned32(Avp.RATING_GROUP, asked.key.rating_group)
         else:

@@ -25,7 +25,7 @@ from ocs.credit_control.policy import Policy
 from ocs.credit_control.profile import PROFILES, STANDARD, Profile, Refusal
 from ocs.credit_control.request import NOT_ASKED, CreditControlRequest, ServiceRequest
 from ocs.credit_control.session import Service, Session, Sessions
-from ocs.diameter.codes import CcRequestType, ResultCode
+from ocs.diameter.codes import CcRequestType, FinalUnitAction, ResultCode
 from ocs.rating.rate import affordable, charge
 from ocs.rating.tariff import Tariff, TariffBook
 from ocs.units import SECOND, Credits, GroupIndex, Octets, OperatorId, TariffId, UnixMillis
@@ -97,6 +97,10 @@ def decide(
         code, why = policy.no_balance_code, Why.NO_BALANCE
         if session.terminating:
             code, why = ResultCode.AUTHORIZATION_REJECTED, Why.TERMINATING
+        after = State.ENDED if opening is not None else State.ENDING
+    elif not ending and request.single and lines[0].code != ResultCode.SUCCESS:
+        # Units at command level have no other place for their code.
+        code, why = lines[0].code, lines[0].why
         after = State.ENDED if opening is not None else State.ENDING
     steps = tuple(_step(policy, profile, line, code, session, ending=ending) for line in lines)
     return Stepped(
@@ -279,6 +283,9 @@ def _grant(
         )
         if not grant.octets:
             line.code, line.why = policy.no_balance_code, Why.NO_BALANCE
+            if line.service is not None and policy.final_unit.action != FinalUnitAction.TERMINATE:
+                # The subscriber was redirected or restricted, and waits for a top-up: 5003 would end the session.
+                line.code = ResultCode.CREDIT_LIMIT_REACHED
             continue
         free = line.tariff.price == 0
         line.granted, line.final = grant.octets, grant.final and not free
