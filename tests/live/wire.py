@@ -1,6 +1,7 @@
 """Diameter as a stranger writes and reads it: enough to play a strict gateway, and nothing shared with the server."""
 
 import socket
+import ssl
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -116,11 +117,14 @@ class Gateway:
     address: str = "127.0.0.1"
     product: str = "strict"
     timeout: float = 5.0
+    tls: ssl.SSLContext | None = None
     _identifier: int = field(default=0x100, init=False)
     _aside: list[Message] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.socket = socket.create_connection((self.address, self.port), self.timeout)
+        if self.tls is not None:
+            self.socket = self.tls.wrap_socket(self.socket, server_hostname="ocs.example.net")
         self.socket.settimeout(self.timeout)
 
     def __enter__(self) -> Self:
