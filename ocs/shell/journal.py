@@ -96,6 +96,8 @@ class Journal:
         try:
             connection = apsw.Connection(str(path), vfs=vfs)
             connection.setbusytimeout(BUSY_MS)
+            if vfs is not None:
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # a VFS of a test's has no shared memory
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
