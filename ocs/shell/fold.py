@@ -75,23 +75,31 @@ class Fold:
             JournalFault: journal, snapshots and books are not of one history.
         """
         books = await Books.open(folder.books)
-        fold = cls(config, folder, books)
-        last = fold._reader.last()
-        if books.index + 1 < fold._history.first():
-            await fold._begin_books()
-        if books.index > last:
+        try:
+            fold = cls(config, folder, books)
+            await fold._begin()
+        except BaseException:
+            await books.close()  # its thread would keep a process alive that has nothing to do
+            raise
+        log.info("following", after=fold.index, books=books.index, sessions=len(fold.state.charging.sessions))
+        return fold
+
+    async def _begin(self) -> None:
+        """Take the newest state that the books have reached."""
+        last = self._reader.last()
+        if self.books.index + 1 < self._history.first():
+            await self._begin_books()
+        if self.books.index > last:
             raise JournalFault(
-                f"the books hold group {books.index}, and the journal ends with {last}: it was replaced; "
-                f"move {folder.books} away, and the books are made again from the journal"
+                f"the books hold group {self.books.index}, and the journal ends with {last}: it was replaced; "
+                f"move {self._folder.books} away, and the books are made again from the journal"
             )
-        start, faults = snapshot.newest(folder.snapshots, books.index)
+        start, faults = snapshot.newest(self._folder.snapshots, self.books.index)
         for fault in faults:
             log.error("snapshot damaged; an older one is used", detail=fault)
         if start is not None:
-            fold.state = image.restore(start.chunks())
-            fold.index, fold._digest = start.index, start.digest
-        log.info("following", after=fold.index, books=books.index, sessions=len(fold.state.charging.sessions))
-        return fold
+            self.state = image.restore(start.chunks())
+            self.index, self._digest = start.index, start.digest
 
     async def _begin_books(self) -> None:
         """Begin empty books with the oldest snapshot there is: the groups before it are not kept any more.

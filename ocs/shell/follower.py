@@ -6,6 +6,7 @@ time: the core starts it again, and Gy goes on meanwhile.
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -41,6 +42,9 @@ BEHIND_SECONDS: Final = 5.0
 """Under a burst the reader lags a moment; only a lasting lag is worth a word."""
 
 DOOR_CLOSING_SECONDS: Final = 3.0
+EXIT_STORE: Final = 4
+EXIT_BUG: Final = 70
+"""As in sysexits.h: an internal software error."""
 
 log = structlog.get_logger()
 
@@ -159,24 +163,9 @@ class _Door(uvicorn.Server):
         yield
 
 
-async def follow(config: Config, token: str, descriptor: int) -> int:
-    """Follow until the core goes or a signal comes; the exit code.
-
-    Raises:
-        JournalFault: what was read is not what was written.
-    """
+async def _serve(follower: Follower, fold: Fold, token: str, descriptor: int, stop: asyncio.Event) -> None:
+    """Fold, listen to the core, and keep the door open, until one of them ends."""
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    folder = DataFolder.open(Path(config.data))
-    fold = await Fold.open(config, folder)
-    try:
-        reader, writer = await asyncio.open_unix_connection(folder.socket)
-    except OSError as error:
-        await fold.close()
-        raise errors.Unavailable(f"the core has gone ({error.strerror})") from None
-    follower = Follower(config, fold, reader, writer)
     door = _Door(
         uvicorn.Config(
             create_app(follower, token),
@@ -199,12 +188,32 @@ async def follow(config: Config, token: str, descriptor: int) -> int:
     await asyncio.wait({serving}, timeout=DOOR_CLOSING_SECONDS)
     for task in tasks:
         task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    await fold.close()
-    writer.close()
-    for result in results:
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Exception):
             raise result
+
+
+async def follow(config: Config, token: str, descriptor: int) -> int:
+    """Follow until the core goes or a signal comes; the exit code.
+
+    Raises:
+        JournalFault: what was read is not what was written.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    folder = DataFolder.open(Path(config.data))
+    fold = await Fold.open(config, folder)
+    try:
+        try:
+            reader, writer = await asyncio.open_unix_connection(folder.socket)
+        except OSError as error:
+            raise errors.Unavailable(f"the core has gone ({error.strerror})") from None
+        await _serve(Follower(config, fold, reader, writer), fold, token, descriptor, stop)
+        writer.close()
+    finally:
+        await fold.close()
     return 0
 
 
@@ -218,8 +227,14 @@ def main() -> int:
             return asyncio.run(follow(config, inherited.token, inherited.descriptor))
     except errors.OcsError as error:
         log.error("the follower cannot go on", reason=str(error))  # noqa: TRY400  # the reason says it all
-        return 4
+        return EXIT_STORE
+    except Exception:
+        log.critical("a bug in the follower", exc_info=True)
+        return EXIT_BUG
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    # Not `sys.exit`: a thread that hangs, in a sync for one, would keep the lock and the HTTP socket from the next one.
+    os._exit(code)

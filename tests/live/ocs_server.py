@@ -117,8 +117,21 @@ class OcsServer:
     def kill(self) -> None:
         """Kill the core; its follower must end by itself."""
         assert self.process is not None
+        children = self._children()
         self.process.kill()
         self.process.wait(STOP_SECONDS)
+        until = time.monotonic() + STOP_SECONDS
+        while any(Path(f"/proc/{child}").exists() for child in children):
+            assert time.monotonic() < until, f"a follower without a core lives on:\n{self.tail()}"
+            time.sleep(0.01)
+
+    def _children(self) -> list[int]:
+        assert self.process is not None
+        try:
+            text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return [int(child) for child in text.split()]
 
     def wait_caught_up(self) -> None:
         """Wait until what is read is what was answered: after a storm of kills the follower has a lot to read."""
@@ -132,9 +145,8 @@ class OcsServer:
         assert self.process is not None
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until:
-            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-            if children:
-                return int(children[0])
+            if children := self._children():
+                return children[0]
             time.sleep(0.02)
         raise AssertionError("there is no follower")
 
