@@ -3,6 +3,7 @@
 What is wrong is said all at once, each with its place, and nothing starts on a configuration that is not understood.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -46,8 +47,17 @@ def _identity(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no address or network; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32") from None
+    return text
+
+
 Listen = Annotated[str, AfterValidator(_listen)]
 Identity = Annotated[str, AfterValidator(_identity)]
+Network = Annotated[str, AfterValidator(_network)]
 
 
 class _Section(BaseModel):
@@ -58,7 +68,7 @@ class Peer(_Section):
     """One peer that is let in without `ocs peer allow`."""
 
     origin_host: Identity = Field(description="its Origin-Host")
-    addresses: list[str] = Field(default=[], description="addresses or networks it may come from; none: any")
+    addresses: list[Network] = Field(default=[], description="addresses or networks it may come from; none: any")
     profile: ProfileName | None = Field(
         default=None, description="what its make needs; null: proposed by its Product-Name"
     )
@@ -123,7 +133,9 @@ class Quota(_Section):
 
     default_octets: int = Field(default=10_000_000, ge=1, le=2**62, description="the first grant of a service, octets")
     max_octets: int = Field(default=100_000_000, ge=1, le=2**62, description="the largest grant, octets")
-    min_octets: int = Field(default=100_000, ge=1, le=2**62, description="a smaller one is the last, octets")
+    min_octets: int = Field(
+        default=100_000, ge=1, le=2**62, description="fair shares near exhaustion are no smaller, octets"
+    )
     target_seconds: int = Field(default=120, ge=1, le=86_400, description="how long a grant should last, seconds")
     validity_seconds: int = Field(default=3600, ge=1, le=864_000, description="Validity-Time, seconds")
     validity_short_seconds: int = Field(
@@ -189,7 +201,7 @@ class Api(_Section):
 class Usage(_Section):
     """Signed usage over gRPC."""
 
-    listen: Listen = Field(default="127.0.0.1:8081", description="where to listen: host:port or [IPv6]:port")
+    listen: Listen = Field(default="127.0.0.1:8081", description="where signed usage will be taken; not served yet")
 
 
 class Logging(_Section):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Final, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -49,12 +49,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     places: dict[_Path, str] = {}
     if path is not None:
         tree, places = _read(path)
+        _drop_empty(tree, Config)
     faults = list(_overlay(tree, places, environ))
     config = None
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        faults += [_explain(fault["loc"], fault, places) for fault in error.errors(include_url=False)]
+        faults += [_explain(fault["loc"], fault, places) for fault in _told_once(error)]
     if faults or config is None:
         raise BadConfiguration("\n".join(dict.fromkeys(faults)))
     return config.placed(path.parent if path is not None else Path())
@@ -94,6 +95,17 @@ def _read(path: Path) -> tuple[dict[str, object], dict[_Path, str]]:
     if not isinstance(content, dict):
         raise BadConfiguration(f"{path}:1: keys are wanted, as in `origin_host: ocs.example.net`")
     return content, places
+
+
+def _drop_empty(tree: dict[str, object], section: type[BaseModel]) -> None:
+    """Take a section without keys, all of them commented out perhaps, as one that is not there."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            inner = tree.get(name, {})
+            if inner is None:
+                del tree[name]
+            elif isinstance(inner, dict):
+                _drop_empty(inner, field.annotation)
 
 
 def _place(node: yaml.Node, path: _Path, file: Path, places: dict[_Path, str]) -> Iterator[str]:
@@ -176,7 +188,23 @@ def _explain(where: tuple[str | int, ...], fault: Mapping[str, object], places: 
     if isinstance(given, dict | BaseModel):
         return f"{place}: {_dotted(known)}: {message}"
     message = message[0].lower() + message[1:]
-    return f"{place}: {_dotted(known)} is {given!r}: {message}"
+    key = _dotted(known, "[]").removesuffix("[]")
+    takes = "".join(
+        f"; it takes {one.kind}" + (f", by default {one.default}" if one.default != "required" else "")
+        for one in settings()
+        if one.key == key and kind != "value_error"  # which says by itself how to mend it
+    )
+    return f"{place}: {_dotted(known)} is {given!r}: {message}{takes}"
+
+
+def _told_once(error: ValidationError) -> Iterator[Mapping[str, Any]]:
+    """Give the errors, without those of `"any"` where the other form, a list, has its own."""
+    found = error.errors(include_url=False)
+    for one in found:
+        here = _known(one["loc"])
+        others = [_known(other["loc"])[: len(here)] for other in found if other is not one]
+        if one["type"] != "literal_error" or here not in others:
+            yield one
 
 
 def _known(where: tuple[str | int, ...]) -> _Path:
