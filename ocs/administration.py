@@ -12,7 +12,7 @@ from ocs.balance.operator import Operator
 from ocs.credit_control.event import State as SessionState
 from ocs.credit_control.event import TerminationAsked
 from ocs.credit_control.profile import PROFILES
-from ocs.errors import Conflict, InsufficientBalance, InvalidInput, NotFound
+from ocs.errors import Conflict, InsufficientBalance, InvalidInput, NotFound, OutOfTurn
 from ocs.rating.tariff import PER_OCTETS_MAX, PRICE_MAX
 from ocs.state import PeerAllowed, PeerRevoked, State
 from ocs.units import CREDITS_MAX, OCTETS_MAX, Credits, Octets, OperatorId, SessionId, TariffId, UnixMillis
@@ -171,8 +171,11 @@ def revoke_peer(state: State, command: cmd.RevokePeer, now: UnixMillis) -> PeerR
 
 def terminate(state: State, command: cmd.TerminateSession, now: UnixMillis) -> TerminationAsked:
     session = state.charging.sessions.get(SessionId(command.session_id))
-    if session is None or session.state == SessionState.ENDED:
-        raise NotFound("no open session has this Session-Id; `ocs session list` shows those there are")
+    name = command.session_id.decode("utf-8", "backslashreplace")
+    if session is None:
+        raise NotFound(f"there is no session {name!r} any more, or never was; `ocs session list` shows those there are")
+    if session.state == SessionState.ENDED:
+        raise OutOfTurn(f"session {name!r} has ended already")
     _check_text("a reason", command.reason)
     return TerminationAsked(now, command.session_id, command.reason, session.last)
 

@@ -7,10 +7,9 @@
 import os
 import platform
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import apsw
-import click
 import typer
 
 from ocs.errors import (
@@ -44,7 +43,11 @@ EXIT_CODES: Final[tuple[tuple[type[OcsError], int], ...]] = (
 )
 """The first row that fits counts."""
 
+USAGE: Final = 2
 INTERRUPTED: Final = 130
+
+_UsageFault: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What every wrong use is: of click, or of the copy of it that newer releases of Typer bring."""
 
 app = typer.Typer(
     name="ocs",
@@ -99,18 +102,16 @@ def options(
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code."""
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="ocs", standalone_mode=False)
     except OcsError as error:
         for line in str(error).splitlines():
             _say(line)
         return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
-    except click.exceptions.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except click.ClickException as error:
+    except _UsageFault as error:
         error.show()
-        return error.exit_code
+        return USAGE
     except BrokenPipeError:
         # Whoever read us has seen enough; nothing more can be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -28,7 +28,11 @@ def configure(settings: Logging) -> None:
     rendering: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,  # without variables, which hold subscribers' data
+        )
     )
     traces: list[Processor] = [structlog.processors.format_exc_info] if settings.format == "json" else []
     level = logging.getLevelNamesMapping()[settings.level.upper()]

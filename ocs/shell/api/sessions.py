@@ -256,7 +256,9 @@ async def show_session(backend: Behind, request: Request, session_id: SessionPat
     )
 
 
-@routes.post("/sessions/{session_id:path}/terminate", status_code=202, responses=responses(404), dependencies=ALONE)
+@routes.post(
+    "/sessions/{session_id:path}/terminate", status_code=202, responses=responses(404, 409), dependencies=ALONE
+)
 async def terminate_session(
     backend: Behind, request: Request, session_id: SessionPath, body: Termination | None = None
 ) -> TerminationView:

@@ -240,7 +240,7 @@ def test_a_session_is_asked_to_end(busy: Door) -> None:
 @pytest.mark.parametrize(
     ("session", "body", "status", "slug"),
     [
-        ("third", {}, 404, "not-found"),  # ended
+        ("third", {}, 409, "out-of-turn"),  # ended
         ("none", {}, 404, "not-found"),
         ("second", {"reason": ""}, 422, "invalid-input"),
         ("second", {"why": "?"}, 422, "invalid-input"),
