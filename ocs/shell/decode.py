@@ -12,7 +12,7 @@ import typer
 from ocs.diameter import render, strict
 from ocs.diameter.dictionary import Dictionary
 from ocs.diameter.framing import HEADER_OCTETS
-from ocs.errors import DiameterError, InvalidInput
+from ocs.errors import DiameterError, InvalidInput, UnsupportedVersion
 from ocs.shell import dictionaries
 from ocs.shell.capture import MAGICS, Capture, Captured
 from ocs.shell.cli_options import ConfigOption
@@ -62,6 +62,8 @@ def command(
 
 
 def _judge(message: bytes, known: Dictionary) -> DiameterError | None:
+    if message[0] != 1:
+        return UnsupportedVersion(f"version {message[0]}; this server speaks version 1")
     try:
         strict.check(message, known)
     except DiameterError as error:
