@@ -38,6 +38,9 @@ _SESSION_ROW: Final = (
 )
 _ACCOUNT_COLUMNS: Final = "operator, available, reserved, consumed, overrun, written_off, funded, owed"
 
+BUSY_SECONDS: Final = 30.0
+"""People may query the file; a query that takes longer costs the follower a start."""
+
 log = structlog.get_logger()
 
 
@@ -73,7 +76,7 @@ class Books:
     @classmethod
     async def _open(cls, path: Path) -> Self:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
-        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256, timeout=BUSY_SECONDS)
         try:
             # One connection and no write-ahead log: this library may be one with the WAL-reset bug.
             await connection.execute("PRAGMA journal_mode = TRUNCATE")
@@ -113,44 +116,44 @@ class Books:
         """
         assert batch[0][0] == self.index + 1, "each group is posted once"
         named = {event.session_id for _, _, events in batch for event in events if hasattr(event, "session_id")}
-        posting = Posting(self._accounts, await self._entries(named), self._next_session)
-        for index, _, events in batch:
-            posting.post(index, events)
-        index, at, _ = batch[-1]
-        await self._write(posting, index, at)
-
-    async def _write(self, posting: Posting, index: GroupIndex, at: UnixMillis) -> None:
-        connection = self._connection
         try:
-            await connection.execute("BEGIN IMMEDIATE")
-            for statement, rows in groupby(posting.statements, key=itemgetter(0)):
-                await connection.executemany(statement, [values for _, values in rows])
-            await connection.executemany(
-                f"INSERT OR REPLACE INTO accounts ({_ACCOUNT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [_account_row(number, self._accounts[number]) for number in sorted(posting.touched_accounts)],
-            )
-            await connection.executemany(
-                f"INSERT INTO sessions ({_SESSION_COLUMNS}) VALUES ({', '.join('?' * 22)}) "
-                "ON CONFLICT (number) DO UPDATE SET peer = excluded.peer, origin_host = excluded.origin_host, "
-                "state = excluded.state, last_at = excluded.last_at, ended_at = excluded.ended_at, "
-                "end_cause = excluded.end_cause, termination_cause = excluded.termination_cause, "
-                "requests = excluded.requests, used = excluded.used, charged = excluded.charged, "
-                "overrun = excluded.overrun, result_code = excluded.result_code, notes = excluded.notes, "
-                "last_group = excluded.last_group",
-                [_session_row(session) for session in posting.written],
-            )
-            await connection.executemany(
-                "INSERT OR REPLACE INTO session_services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [row for session in posting.written for row in _service_rows(session)],
-            )
-            await connection.execute("UPDATE progress SET group_index = ?, at = ?", (index, at))
-            await connection.execute("COMMIT")
-            # From here on these groups are in the books, and are not posted again.
+            posting = Posting(self._accounts, await self._entries(named), self._next_session)
+            for index, _, events in batch:
+                posting.post(index, events)
+            index, at, _ = batch[-1]
+            await self._write(posting, index, at)
         except sqlite3.DatabaseError as error:
             if _is_damage(error):
                 aside = _set_aside(self._path)
                 raise JournalFault(f"the books were damaged ({error}); set aside as {aside}, made again next") from None
             raise JournalFault(f"the books {self._path} cannot be written: {error}") from None
+
+    async def _write(self, posting: Posting, index: GroupIndex, at: UnixMillis) -> None:
+        connection = self._connection
+        await connection.execute("BEGIN IMMEDIATE")
+        for statement, rows in groupby(posting.statements, key=itemgetter(0)):
+            await connection.executemany(statement, [values for _, values in rows])
+        await connection.executemany(
+            f"INSERT OR REPLACE INTO accounts ({_ACCOUNT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [_account_row(number, self._accounts[number]) for number in sorted(posting.touched_accounts)],
+        )
+        await connection.executemany(
+            f"INSERT INTO sessions ({_SESSION_COLUMNS}) VALUES ({', '.join('?' * 22)}) "
+            "ON CONFLICT (number) DO UPDATE SET peer = excluded.peer, origin_host = excluded.origin_host, "
+            "state = excluded.state, last_at = excluded.last_at, ended_at = excluded.ended_at, "
+            "end_cause = excluded.end_cause, termination_cause = excluded.termination_cause, "
+            "requests = excluded.requests, used = excluded.used, charged = excluded.charged, "
+            "overrun = excluded.overrun, result_code = excluded.result_code, notes = excluded.notes, "
+            "last_group = excluded.last_group",
+            [_session_row(session) for session in posting.written],
+        )
+        await connection.executemany(
+            "INSERT OR REPLACE INTO session_services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row for session in posting.written for row in _service_rows(session)],
+        )
+        await connection.execute("UPDATE progress SET group_index = ?, at = ?", (index, at))
+        await connection.execute("COMMIT")
+        # From here on these groups are in the books, and are not posted again.
         self._next_session = posting.next_session
         self.index = index
 
