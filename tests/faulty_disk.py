@@ -12,28 +12,34 @@ import apsw
 from ocs.shell.journal import Journal
 
 SECTOR_OCTETS: Final = 512
+Write = tuple[int, bytes | int]
 
 
 class File:
     """One file: what is surely on the disk, and the writes that may be.
 
     Attributes:
+        content: as whoever has it open sees it.
         synced: the content that survives a power cut.
         pending: offset and data of each write since, or -1 and a new length.
     """
 
     def __init__(self) -> None:
+        self.content = bytearray()
         self.synced = bytearray()
-        self.pending: list[tuple[int, bytes | int]] = []
+        self.pending: list[Write] = []
 
-    def content(self) -> bytearray:
-        return _applied(self.synced, self.pending)
+    def write(self, offset: int, data: bytes | int) -> None:
+        self.pending.append((offset, data))
+        _apply(self.content, offset, data)
 
     def sync(self) -> None:
-        self.synced, self.pending = self.content(), []
+        for write in self.pending:
+            _apply(self.synced, *write)
+        self.pending.clear()
 
     def lose_power(self, rng: Random) -> None:
-        kept: list[tuple[int, bytes | int]] = []
+        kept: list[Write] = []
         for offset, data in self.pending:
             fate = rng.choice(("kept", "dropped", "torn"))
             if fate == "kept" or (fate == "torn" and isinstance(data, int)):
@@ -44,7 +50,10 @@ class File:
                 kept += [
                     (offset + place, data[place : place + SECTOR_OCTETS]) for place in sectors if rng.random() < 0.5
                 ]
-        self.synced, self.pending = _applied(self.synced, kept), []
+        for write in kept:
+            _apply(self.synced, *write)
+        self.pending.clear()
+        self.content = bytearray(self.synced)
 
 
 class Disk(apsw.VFS):
@@ -104,21 +113,21 @@ class _Open:
         self._file = file
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
-        return bytes(self._file.content()[offset : offset + amount])
+        return bytes(self._file.content[offset : offset + amount])
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         if self._disk.dead:
             return
         if not self._disk.fails_now():
-            self._file.pending.append((offset, bytes(data)))
+            self._file.write(offset, bytes(data))
             return
         if self._disk.stored:
-            self._file.pending.append((offset, bytes(data)))
+            self._file.write(offset, bytes(data))
         raise self._disk.error("injected")
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         if not self._disk.dead:
-            self._file.pending.append((-1, size))
+            self._file.write(-1, size)
 
     def xSync(self, flags: int) -> None:  # noqa: N802
         if self._disk.dead:
@@ -132,7 +141,7 @@ class _Open:
         raise self._disk.error("injected")
 
     def xFileSize(self) -> int:  # noqa: N802
-        return len(self._file.content())
+        return len(self._file.content)
 
     def xLock(self, level: int) -> None:  # noqa: N802
         pass
@@ -156,12 +165,9 @@ class _Open:
         pass
 
 
-def _applied(content: bytearray, writes: list[tuple[int, bytes | int]]) -> bytearray:
-    content = bytearray(content)
-    for offset, data in writes:
-        if isinstance(data, int):
-            del content[data:]
-        else:
-            content.extend(bytes(max(0, offset - len(content))))
-            content[offset : offset + len(data)] = data
-    return content
+def _apply(content: bytearray, offset: int, data: bytes | int) -> None:
+    if isinstance(data, int):
+        del content[data:]
+        return
+    content.extend(bytes(max(0, offset - len(content))))
+    content[offset : offset + len(data)] = data

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import ROOT
 from ledger_node import EVENT, INITIAL, UPDATE, ccr, service
 from made_folder import MadeFolder
 from ocs import command as cmd
@@ -20,8 +19,9 @@ from ocs.shell.books import Books
 from ocs.shell.books_schema import TABLES
 from ocs.state import Event
 from ocs.units import Credits, GroupIndex, Octets, UnixMillis
+from places import DOCS
 
-PAGE = (ROOT / "docs" / "books.md").read_text()
+PAGE = (DOCS / "books.md").read_text()
 Batch = list[tuple[GroupIndex, UnixMillis, Sequence[Event]]]
 
 

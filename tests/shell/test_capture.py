@@ -18,6 +18,7 @@ from ocs.shell.capture import Capture
 MESSAGES = [ccr(INITIAL, 0, service(1)), ccr(UPDATE, 1, service(1, used=5)), ccr(TERMINATION, 2)]
 STREAM = b"".join(MESSAGES)
 CLIENT, SERVER, PORT = "192.0.2.1", "192.0.2.2", 3868
+ETHERNET = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")  # named, or scapy would ask the network
 
 
 def segment(sequence: int, data: bytes, flags: str = "A") -> Any:
@@ -31,7 +32,7 @@ def read(path: Path) -> tuple[list[bytes], list[str]]:
 
 
 def test_ethernet_cooked_loopback_and_raw_ip(tmp_path: Path) -> None:
-    for link in (Ether(), CookedLinux(proto=0x0800), Loopback(type=2), None):
+    for link in (ETHERNET, CookedLinux(proto=0x0800), Loopback(type=2), None):
         packet = segment(7, STREAM)
         path = tmp_path / f"{type(link).__name__}.pcap"
         wrpcap(str(path), [link / packet if link is not None else packet])
@@ -40,7 +41,7 @@ def test_ethernet_cooked_loopback_and_raw_ip(tmp_path: Path) -> None:
 
 def test_pcapng_ipv6_and_times(tmp_path: Path) -> None:
     packet = (
-        Ether()
+        ETHERNET
         / IPv6(src="2001:db8::1", dst="2001:db8::2")
         / TCP(sport=1, dport=PORT, seq=1, flags="A")
         / Raw(MESSAGES[0])
@@ -108,7 +109,7 @@ def test_other_traffic_is_passed_over(tmp_path: Path) -> None:
         / Raw(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n")
     )
     name = IP(src=CLIENT, dst=SERVER) / UDP(sport=5, dport=53) / Raw(b"x" * 60)
-    wrpcap(str(path), [Ether() / one for one in (web, name, segment(1, STREAM), web)])
+    wrpcap(str(path), [ETHERNET / one for one in (web, name, segment(1, STREAM), web)])
     found, notes = read(path)
     assert found == MESSAGES
     assert len(notes) == 1
@@ -128,7 +129,7 @@ def test_sctp(tmp_path: Path) -> None:
     base = IP(src=CLIENT, dst=SERVER) / SCTP(sport=40000, dport=PORT)
     path = tmp_path / "sctp.pcap"
     packets = [base / chunk(MESSAGES[0]) / chunk(MESSAGES[1]), base / SCTPChunkSACK(), base / chunk(b"tiny")]
-    wrpcap(str(path), [Ether() / one for one in packets])
+    wrpcap(str(path), [ETHERNET / one for one in packets])
     assert read(path) == (MESSAGES[:2], [])
 
 

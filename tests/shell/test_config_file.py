@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT
 from ocs.errors import BadConfiguration, InvalidInput
 from ocs.shell.config import Config, parse_listen
 from ocs.shell.config_file import load, settings
+from places import DOCS
 
-PAGE = (ROOT / "docs" / "configuration.md").read_text()
+PAGE = (DOCS / "configuration.md").read_text()
 
 
 def written(folder: Path, text: str) -> Path:
