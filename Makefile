@@ -40,5 +40,15 @@ types: $(VENV)/.stamp
 tests: $(VENV)/.stamp
 	$(BIN)/pytest
 
+soak: $(VENV)/.stamp  ## the long runs: a hundred kills, thousands of histories; seeds and counts are printed
+	@HYPOTHESIS_PROFILE=soak KILLS=100 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
+		tests/stateful tests/live/test_live_kills.py tests/shell/test_capture.py tests/shell/test_books.py
+
+interop: $(VENV)/.stamp  ## independent peers: python-diameter and scapy against a real server
+	@$(BIN)/pytest -v -n 0 tests/live/test_live_python_diameter.py tests/live/test_live_simulator.py
+
+bench: $(VENV)/.stamp  ## the same CCRs to this server and to python-diameter, turn by turn; ratios, and bench.json
+	@PYTHONPATH=tests $(BIN)/python tests/bench/compare.py
+
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

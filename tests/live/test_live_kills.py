@@ -19,7 +19,7 @@ from live.wire import CCR, INITIAL, TERMINATION, UPDATE, Gateway, Message, ccr, 
 
 pytestmark = pytest.mark.live
 
-KILLS = 20
+KILLS = int(os.environ.get("KILLS", "20"))
 GATEWAYS = 3
 ANSWER_SECONDS = 20.0
 

@@ -7,8 +7,8 @@ from random import Random
 
 import apsw
 import pytest
-from faulty_disk import Disk
 
+from faulty_disk import Disk
 from ocs.errors import JournalFault
 from ocs.shell import journal as journal_module
 from ocs.shell.group import follows

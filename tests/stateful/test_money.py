@@ -218,4 +218,4 @@ class Money(RuleBasedStateMachine):
 
 
 TestMoney = Money.TestCase
-TestMoney.settings = settings(max_examples=60, stateful_step_count=40)
+TestMoney.settings = settings(max_examples=max(60, settings().max_examples // 3), stateful_step_count=40)
