@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,7 +45,9 @@ def ours(folder: Path) -> Iterator[int]:
 def python_diameter(folder: Path) -> Iterator[int]:
     (port,) = free_ports(1)
     peer = Path(__file__).with_name("python_diameter_peer.py")
-    process = subprocess.Popen([sys.executable, str(peer), str(port)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, str(peer), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         time.sleep(1.0)
         yield port
@@ -57,7 +60,7 @@ def python_diameter(folder: Path) -> Iterator[int]:
             process.wait()
 
 
-def load(port: int, connections: int, outstanding: int, first_session: int) -> Result:
+def load(port: int, connections: int, outstanding: int) -> Result:
     """Run the generator in a process of its own."""
     identity, profile = Identity(destination_realm="example.net"), PROFILES["standard"]
     job = Job(
@@ -72,7 +75,6 @@ def load(port: int, connections: int, outstanding: int, first_session: int) -> R
         connections=connections,
         outstanding=outstanding,
         seconds=SECONDS,
-        first_session=first_session,
     )
     done = subprocess.run(
         [sys.executable, "-m", "simulator.load"],
@@ -104,18 +106,17 @@ def main() -> None:
     measured: dict[str, dict[str, list[Result]]] = {}
     with TemporaryDirectory(prefix="ocs-bench-") as scratch:
         sync = sync_ms(Path(scratch))
-        for number in range(ROUNDS):
+        for number, (connections, outstanding) in product(range(ROUNDS), SHAPES):
+            shape = f"{connections} x {outstanding}"
             for name, start in (("ours", ours), ("python-diameter", python_diameter)):
-                folder = Path(scratch) / f"{name}-{number}"
+                if name != "ours" and connections > 1:
+                    continue  # it is given one peer
+                folder = Path(scratch) / f"{name}-{shape}-{number}"
                 folder.mkdir()
                 with start(folder) as port:
-                    for place, (connections, outstanding) in enumerate(SHAPES):
-                        if name != "ours" and connections > 1:
-                            continue  # it is given one peer
-                        result = load(port, connections, outstanding, place * 10_000_000)
-                        shape = f"{connections} x {outstanding}"
-                        measured.setdefault(shape, {}).setdefault(name, []).append(result)
-                        print(f"round {number + 1}  {name:<16} {shape:<8} {result.rate:>9,.0f}/s", flush=True)
+                    result = load(port, connections, outstanding)
+                measured.setdefault(shape, {}).setdefault(name, []).append(result)
+                print(f"round {number + 1}  {name:<16} {shape:<8} {result.rate:>9,.0f}/s", flush=True)
     report(measured, sync)
 
 
