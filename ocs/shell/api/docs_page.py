@@ -6,7 +6,7 @@
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from swagger_ui_bundle import swagger_ui_path
 
 from ocs.errors import NotFound
@@ -53,6 +53,10 @@ _START: Final = """SwaggerUIBundle({
 
 def install(app: FastAPI) -> None:
     """Serve the page, its files and its document."""
+
+    @app.get("/", include_in_schema=False)
+    async def front() -> RedirectResponse:
+        return RedirectResponse("docs", status_code=307)
 
     @app.get("/docs", include_in_schema=False)
     async def page() -> HTMLResponse:

@@ -63,9 +63,16 @@ def test_the_schemes_name_is_of_any_case(door: Door) -> None:
     assert door.ask("GET", OPERATORS, headers={"Authorization": f"bearer {TOKEN}"}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1/nothing", "/api/v2/operators", "/docs/secret.js", "/api/v1/operators/"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/api/v1/nothing", "/api/v2/operators", "/docs/secret.js", "/api/v1/operators/"]
+)
 def test_what_is_not_there_is_a_problem(door: Door, path: str) -> None:
     problem(door.ask("GET", path), 404, "not-found")
+
+
+def test_whoever_comes_without_a_path_is_led_to_the_page(door: Door) -> None:
+    answer = door.ask("GET", "/", headers={})
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
 
 
 @pytest.mark.parametrize(("method", "path"), [("DELETE", OPERATORS), ("HEAD", OPERATORS), ("POST", "/readyz")])
