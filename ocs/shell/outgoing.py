@@ -5,23 +5,24 @@ They are hints, not charges: none is journaled, and a lost one leaves Validity-T
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import structlog
 
-from ocs.credit_control.event import Gateway, State
+from ocs.credit_control.event import Gateway
+from ocs.credit_control.event import State as SessionState
 from ocs.credit_control.profile import PROFILES, STANDARD
 from ocs.credit_control.session import Session
 from ocs.diameter import avp
+from ocs.diameter.base import LocalNode
 from ocs.diameter.codes import APPLICATION_CREDIT_CONTROL, Avp, Command
 from ocs.diameter.framing import HEADER_OCTETS
 from ocs.diameter.happening import Answer, Unanswered
 from ocs.errors import InvalidAvpLength, OutOfTurn, Unavailable
-from ocs.units import SessionId
-
-if TYPE_CHECKING:
-    from ocs.shell.core import Core
-    from ocs.shell.diameter_tcp import DiameterConnection
+from ocs.shell.diameter_tcp import DiameterConnection
+from ocs.shell.measures import Measures
+from ocs.state import State
+from ocs.units import SessionId, UnixMillis
 
 AT_ONCE: Final = 50
 PAUSE_SECONDS: Final = 0.05
@@ -33,10 +34,21 @@ RESULT_OCTETS: Final = 4
 log = structlog.get_logger()
 
 
+class Sender(Protocol):
+    """What requests of ours need of the core."""
+
+    state: State
+    local: LocalNode
+    measures: Measures
+
+    def now(self) -> UnixMillis: ...
+    def connection_of(self, peer: str) -> DiameterConnection | None: ...
+
+
 class Outgoing:
     """Sends RAR and ASR over the connection that a session's requests come from."""
 
-    def __init__(self, core: "Core") -> None:
+    def __init__(self, core: Sender) -> None:
         self._core = core
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: dict[tuple[DiameterConnection, int], SessionId] = {}
@@ -56,7 +68,7 @@ class Outgoing:
     async def _reauthorise(self, session_ids: list[SessionId]) -> None:
         for place, session_id in enumerate(session_ids, 1):
             session = self._core.state.charging.sessions.get(session_id)
-            if session is not None and session.state != State.ENDED and session.thirsty:
+            if session is not None and session.state != SessionState.ENDED and session.thirsty:
                 self._send(Command.RE_AUTH, session_id, session)
             if place % AT_ONCE == 0:
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -101,7 +113,7 @@ class Outgoing:
             parts.append(avp.unsigned32(Avp.RE_AUTH_REQUEST_TYPE, AUTHORIZE_ONLY))
         return b"".join(parts)
 
-    def answered(self, connection: "DiameterConnection", answer: Answer) -> None:
+    def answered(self, connection: DiameterConnection, answer: Answer) -> None:
         """Count an RAA or ASA; the CCR it promises is what counts for charging."""
         session_id = self._asked.pop((connection, answer.header.hop_by_hop), None)
         code = _result_code(answer.message)
@@ -109,7 +121,7 @@ class Outgoing:
         if session_id is not None and code // 1000 != 2:
             log.info("request of ours refused", peer=connection.peer, result_code=code)
 
-    def unanswered(self, connection: "DiameterConnection", happening: Unanswered) -> None:
+    def unanswered(self, connection: DiameterConnection, happening: Unanswered) -> None:
         self._asked.pop((connection, happening.hop_by_hop), None)
         self._core.measures.reauths["unanswered"] += 1
 
