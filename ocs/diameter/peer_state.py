@@ -131,8 +131,9 @@ TABLE: Final[dict[tuple[State, Event], tuple[Action, State]]] = {
     # Both said goodbye at once; each answers the other
     (State.CLOSING, Event.DPR): (Action.CROSS_GOODBYE, State.CLOSING),
     (State.CLOSING, Event.STOP): (Action.NOTHING, State.CLOSING),
-    (State.CLOSING, Event.REQUEST): (Action.DROP_REQUEST, State.CLOSING),
-    (State.CLOSING, Event.FAULTY_REQUEST): (Action.DROP_REQUEST, State.CLOSING),
+    # What crossed our DPR on its way is sent elsewhere at once when it is told so, and late when it is not
+    (State.CLOSING, Event.REQUEST): (Action.SHED, State.CLOSING),
+    (State.CLOSING, Event.FAULTY_REQUEST): (Action.REFUSE, State.CLOSING),
     (State.CLOSING, Event.CER): (Action.DROP_REQUEST, State.CLOSING),
     (State.CLOSING, Event.ANSWER): (Action.MATCH, State.CLOSING),
     (State.CLOSING, Event.ANSWERED): (Action.PUT, State.CLOSING),
