@@ -13,7 +13,8 @@ Choices where the RFC leaves one:
 - P on a base request or missing on a CCR, T on a base request, reserved flags: accepted; the answer repeats P alone.
 - A second connection with the identity of an open one is the shell's to judge (`yields_to`).  BUSY is answered with
   4003, after which clients call again later; other codes make some give a peer up for good.
-- After DPR no request is served; it is counted and dropped, and the client sends it elsewhere.
+- After our DPR a request is answered 3004, and the client sends it elsewhere at once; after the peer's own it is
+  counted and dropped.
 - A DPA ends our DPR whatever its ids; any other answer has to match a request of ours, or is counted and dropped.
 """
 
