@@ -21,10 +21,11 @@ from ocs.credit_control.event import (
     Stepped,
     Why,
 )
+from ocs.credit_control.line import Line, check_plausible
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.profile import PROFILES, STANDARD, Profile, Refusal
 from ocs.credit_control.request import NOT_ASKED, CreditControlRequest, ServiceRequest
-from ocs.credit_control.session import Service, Session, Sessions
+from ocs.credit_control.session import Session, Sessions
 from ocs.diameter.codes import CcRequestType, FinalUnitAction, ResultCode
 from ocs.rating.rate import affordable, charge
 from ocs.rating.tariff import Tariff, TariffBook
@@ -48,24 +49,6 @@ class Charging:
         return self.tariffs[number] if number else FREE
 
 
-@dataclass(slots=True)
-class _Line:
-    """One service of a request while it is being decided."""
-
-    request: ServiceRequest
-    service: Service | None  # what the session has of it
-    tariff: Tariff | None
-    ended: bool  # its earlier grant is void
-    total: Octets = Octets(0)  # cumulative, with this report
-    charged: Credits = Credits(0)
-    overrun: Credits = Credits(0)
-    code: ResultCode = ResultCode.SUCCESS
-    why: Why = Why.NOT_ASKED
-    granted: Octets = Octets(0)
-    reserved: Credits = Credits(0)
-    final: bool = False
-
-
 def decide(
     state: Charging,
     policy: Policy,
@@ -74,7 +57,11 @@ def decide(
     gateway: Gateway,
     now: UnixMillis,
 ) -> Stepped:
-    """Decide a CCR-I, -U or -T that is no repeat and whose session is known, or new for a CCR-I."""
+    """Decide a CCR-I, -U or -T that is no repeat and whose session is known, or new for a CCR-I.
+
+    Raises:
+        InvalidAvpValue: what is reported is beyond plausibility.
+    """
     opening: Opening | None = None
     if session is None:
         operator = state.operators.of(request.imsi)
@@ -88,6 +75,7 @@ def decide(
         operator = state.operators[session.operator]
     profile = PROFILES.get(gateway.profile, STANDARD)
     lines = [_line(state, policy, session, service) for service in request.services]
+    check_plausible(operator, session, request, lines)
     available = _charge(operator, lines)
     ending = request.request_type == CcRequestType.TERMINATION
     if not ending:
@@ -201,7 +189,7 @@ def refused(
     )
 
 
-def _line(state: Charging, policy: Policy, session: Session, request: ServiceRequest) -> _Line:
+def _line(state: Charging, policy: Policy, session: Session, request: ServiceRequest) -> Line:
     key = request.key
     service = session.service(key.rating_group, key.service_ids)
     tariff: Tariff | None
@@ -211,7 +199,7 @@ def _line(state: Charging, policy: Policy, session: Session, request: ServiceReq
         tariff = find_tariff(state, policy, session, key.rating_group)
     before = service.used if service is not None else Octets(0)
     total = Octets(before + request.used)
-    return _Line(
+    return Line(
         request=request,
         service=service,
         tariff=tariff,
@@ -229,7 +217,7 @@ def find_tariff(state: Charging, policy: Policy, session: Opening | Session, rat
     return state.tariffs.find(session.operator, group, session.apn or None, session.tariff_mark)
 
 
-def _charge(operator: Operator, lines: list[_Line]) -> Credits:
+def _charge(operator: Operator, lines: list[Line]) -> Credits:
     """Charge every report; the reservations of the services named here pay first, then the free balance.
 
     Returns:
@@ -251,7 +239,7 @@ def _grant(
     policy: Policy,
     session: Session,
     operator: Operator,
-    lines: list[_Line],
+    lines: list[Line],
     available: Credits,
     now: UnixMillis,
 ) -> None:
@@ -295,7 +283,7 @@ def _grant(
         assert available >= 0, "no grant above the balance"
 
 
-def _refuses_all(policy: Policy, profile: Profile, session: Session, lines: list[_Line]) -> bool:
+def _refuses_all(policy: Policy, profile: Profile, session: Session, lines: list[Line]) -> bool:
     """Tell whether the whole request is refused: nothing asked was granted, and nothing of the session runs on.
 
     4012 stays in the MSCC, where it keeps a session alive on every client that can wait; docs/adr/0010-refusals.md.
@@ -312,7 +300,7 @@ def _refuses_all(policy: Policy, profile: Profile, session: Session, lines: list
 
 
 def _step(
-    policy: Policy, profile: Profile, line: _Line, command_code: ResultCode, session: Session, *, ending: bool
+    policy: Policy, profile: Profile, line: Line, command_code: ResultCode, session: Session, *, ending: bool
 ) -> ServiceStep:
     request = line.request
     code, why, granted, reserved, final = line.code, line.why, line.granted, line.reserved, line.final
@@ -374,7 +362,7 @@ def _moved(state: Charging, session: Session, gateway: Gateway, opening: Opening
     return gateway
 
 
-def _notes(session: Session, request: CreditControlRequest, lines: list[_Line]) -> int:
+def _notes(session: Session, request: CreditControlRequest, lines: list[Line]) -> int:
     notes = Note(0)
     for line in lines:
         if line.request.unequal:

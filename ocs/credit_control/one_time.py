@@ -12,7 +12,7 @@ from ocs.credit_control.request import CreditControlRequest, ServiceRequest
 from ocs.diameter.codes import RequestedAction, ResultCode
 from ocs.rating.rate import price
 from ocs.rating.tariff import Tariff
-from ocs.units import Credits, GroupIndex, Octets, TariffId, UnixMillis
+from ocs.units import CREDITS_MAX, Credits, GroupIndex, Octets, TariffId, UnixMillis
 
 MOVES_NOTHING = (RequestedAction.CHECK_BALANCE, RequestedAction.PRICE_ENQUIRY)
 
@@ -93,6 +93,8 @@ def _service(
                 code, why = ResultCode.UNABLE_TO_COMPLY, Why.NO_BALANCE
             case RequestedAction.CHECK_BALANCE:
                 granted = octets if enough else Octets(0)
+            case _ if cost > CREDITS_MAX:
+                code, why = ResultCode.RATING_FAILED, Why.UNIT_UNKNOWN
             case _:
                 charged = cost
     return ServiceStep(

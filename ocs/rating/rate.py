@@ -26,6 +26,6 @@ def affordable(tariff: Tariff, total: Octets, credit: Credits) -> Octets:
     """
     assert credit >= 0
     if tariff.price == 0:
-        return Octets(OCTETS_MAX - total)
+        return Octets(max(0, OCTETS_MAX - total))
     paid_until = -(-total // tariff.per_octets) * tariff.per_octets
-    return Octets(min(OCTETS_MAX, paid_until + credit // tariff.price * tariff.per_octets) - total)
+    return Octets(max(0, min(OCTETS_MAX, paid_until + credit // tariff.price * tariff.per_octets) - total))

@@ -336,3 +336,34 @@ def test_replay_equals_run() -> None:
         evolve(again, event)
     assert list(image.chunks(again)) == list(image.chunks(it.state))
     assert list(image.chunks(image.restore(image.chunks(again)))) == list(image.chunks(it.state))
+
+
+@pytest.mark.parametrize(("price", "used"), [(1, 2**62), (0, 2**62), (2**40, 2**24)])
+def test_counters_beyond_plausibility_change_nothing(price: int, used: int) -> None:
+    """What no record or account could hold is refused, report after report; the session goes on."""
+    node = Node(SMALL)
+    node.operator(price=price)
+    node.top_up(2**62)
+    node.charge(ccr(INITIAL, 0, service(1)))
+    node.charge(ccr(UPDATE, 1, service(1, used=1)))
+    consumed = node.account().consumed
+    for number in range(2, 6):
+        with pytest.raises(InvalidAvpValue, match="octets more cannot be") as told:
+            node.charge(ccr(UPDATE, number, service(1, used=used)))
+        assert told.value.failed_avp
+    assert node.account().consumed == consumed
+    assert node.answer(ccr(UPDATE, 9, service(1, used=0))).result_code == 2001
+    node.check()
+
+
+def test_a_session_has_so_many_services_at_the_most() -> None:
+    node = Node(SMALL)
+    node.operator()
+    node.top_up(10**9)
+    node.charge(ccr(INITIAL, 0))
+    for number in range(1, 33):
+        groups = range(8 * number, 8 * number + 8)
+        assert node.answer(ccr(UPDATE, number, *(service(group) for group in groups))).result_code == 2001
+    with pytest.raises(InvalidAvpValue, match="256 services at the most"):
+        node.charge(ccr(UPDATE, 40, service(5000)))
+    assert node.answer(ccr(UPDATE, 41, service(8, used=5))).result_code == 2001
