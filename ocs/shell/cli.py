@@ -4,6 +4,7 @@
 5 conflict or duplicate · 6 refused by policy · 130 interrupted
 """
 
+import io
 import os
 import platform
 import sys
@@ -27,7 +28,7 @@ from ocs.errors import (
 from ocs.shell import cli_config, cli_journal, cli_operator, cli_peer, cli_session, decode, doctor
 from ocs.shell.cli_options import ConfigOption
 from ocs.shell.config_file import load
-from ocs.shell.output import Output, OutputOption, show
+from ocs.shell.output import Output, OutputOption, printable, show
 from ocs.version import VERSION
 
 EXIT_CODES: Final[tuple[tuple[type[OcsError], int], ...]] = (
@@ -54,6 +55,7 @@ app = typer.Typer(
     help="Session Purchaser: a Diameter Gy charging server that spends operators' prepaid balances, to the byte.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.add_typer(cli_operator.app, name="operator")
 app.add_typer(cli_session.app, name="session")
@@ -101,6 +103,9 @@ def options(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code."""
+    # A terminal that cannot write a name is no reason to end in the middle of a table.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(args=arguments, prog_name="ocs", standalone_mode=False)
     except OcsError as error:
@@ -112,12 +117,16 @@ def main(arguments: list[str] | None = None) -> int:
     except _UsageFault as error:
         error.show()
         return USAGE
-    except BrokenPipeError:
-        # Whoever read us has seen enough; nothing more can be written, not even at exit.
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        # Typer and Rich end so once nobody reads on. Whoever read us has seen enough; nothing more can be written,
+        # not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"ocs: {text}\n")
+    if sys.stderr is not None:  # as `2>&-` leaves it
+        sys.stderr.write(f"ocs: {printable(text)}\n")

@@ -1,6 +1,7 @@
 """`ocs config`: what can be set, and whether a file is right."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from ocs.errors import InvalidInput
 from ocs.shell import dictionaries
 from ocs.shell.cli_options import ConfigOption
-from ocs.shell.config_file import load, settings
+from ocs.shell.config_file import hint, load, settings
 from ocs.shell.output import Output, OutputOption, show
 
 app = typer.Typer(no_args_is_help=True, help="The configuration: what can be set, and whether a file is right.")
@@ -17,8 +18,6 @@ app = typer.Typer(no_args_is_help=True, help="The configuration: what can be set
 @app.command()
 def check(config: ConfigOption = None, output: OutputOption = Output.TABLE) -> None:
     """Read the configuration as `ocs serve` would, and show what counts."""
-    from pathlib import Path
-
     found = load(config, os.environ)
     dictionaries.load([Path(name) for name in found.gy.dictionaries])
     told = {
@@ -39,7 +38,7 @@ def explain(
     """Show every key there is, with its default and its meaning."""
     found = [one for one in settings() if not key or one.key == key or one.key.startswith((f"{key}.", f"{key}[]."))]
     if not found:
-        raise InvalidInput(f"there is no key {key!r}; `ocs config explain` lists them all")
+        raise InvalidInput(f"there is no key {key!r}{hint(key, [one.key for one in settings()])}")
     show(
         output,
         [{**one._asdict(), "variable": one.variable} for one in found],

@@ -31,7 +31,10 @@ def verify(
     path = data if data is not None else Path(load(config, os.environ).data)
     if not path.is_dir():
         raise BadConfiguration(f"there is no data folder {path}; name one with --data, or the configuration's `data`")
-    report = verify_folder(DataFolder(path))
+    folder = DataFolder(path)
+    if not any(one.exists() for one in (folder.journal, folder.snapshots, folder.archive)):
+        raise BadConfiguration(f"no server has run on {path}; name the data folder with --data")
+    report = verify_folder(folder)
     show(output, msgspec.to_builtins(report) | {"ok": not report.faults}, ["checked", ""], _rows(path, report))
     if report.faults:
         if output is Output.TABLE:

@@ -87,8 +87,14 @@ def allow(
 
 
 @app.command()
-def revoke(origin_host: HostArgument, config: ConfigOption = None, server: ServerOption = None) -> None:
+def revoke(
+    origin_host: HostArgument,
+    config: ConfigOption = None,
+    server: ServerOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Let a peer in no longer; its connection is closed."""
     with connect(config, server) as client:
         client.delete(_path(origin_host))
-    typer.echo(f"{origin_host} is no longer let in by command")
+    told = {"origin_host": origin_host, "allowed": False}
+    show(output, told, ["no longer let in by command"], [[origin_host]])

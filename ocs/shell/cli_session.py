@@ -7,7 +7,7 @@ import typer
 from ocs.shell.cli_operator import grouped
 from ocs.shell.cli_options import ConfigOption, ServerOption
 from ocs.shell.client import Json, connect, path_part
-from ocs.shell.output import Output, OutputOption, show
+from ocs.shell.output import Output, OutputOption, printable, show
 
 app = typer.Typer(no_args_is_help=True, help="Credit-control sessions, explained.")
 
@@ -81,7 +81,7 @@ def show_one(
         ],
     )
     for entry in found["history"]:
-        typer.echo("\n".join(_told(entry)))
+        typer.echo(printable("\n".join(_told(entry))))
 
 
 def _facts(session: Json) -> list[tuple[str, str]]:

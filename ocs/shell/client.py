@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from ocs.errors import Conflict, InvalidInput, NotFound, OcsError, RefusedByPolicy, Unavailable
+from ocs.errors import BadConfiguration, Conflict, InvalidInput, NotFound, OcsError, RefusedByPolicy, Unavailable
 from ocs.shell.config import Config, parse_listen
 from ocs.shell.config_file import load
 
@@ -34,6 +34,8 @@ class Client:
     """
 
     def __init__(self, url: str, token: str) -> None:
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise InvalidInput(f"the token cannot be sent; {TOKEN_VARIABLE} takes printable ASCII without spaces")
         self.url = url.rstrip("/")
         try:
             # Proxies of the environment are for the world outside; this server is ours.
@@ -43,8 +45,8 @@ class Client:
                 timeout=TIMEOUT_SECONDS,
                 trust_env=False,
             )
-        except (httpx.InvalidURL, UnicodeEncodeError):
-            raise InvalidInput(f"{url!r} with this token cannot be used; write http://127.0.0.1:8080") from None
+        except httpx.InvalidURL:
+            raise _no_url(url) from None
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +131,13 @@ class Client:
 
 
 def path_part(text: str) -> str:
-    """Percent-encode one segment of a path, slashes too; octets of an argument that are no UTF-8 stay as they are."""
+    """Percent-encode one segment of a path, slashes too; octets of an argument that are no UTF-8 stay as they are.
+
+    Raises:
+        InvalidInput: it is empty or only dots, which would be another path.
+    """
+    if text in {"", ".", ".."}:
+        raise InvalidInput(f"{text!r} is no name; see the names with `list`")
     return quote(text, safe="", errors="surrogateescape")
 
 
@@ -180,21 +188,40 @@ def connect(config: Path | None, server: str | None) -> Client:
 
     Raises:
         BadConfiguration: the configuration cannot be read.
+        InvalidInput: the URL or the token is none.
         RefusedByPolicy: no token is found.
     """
-    url = server or os.environ.get(SERVER_VARIABLE, "")
+    url = _checked(server or os.environ.get(SERVER_VARIABLE, ""))
     token = os.environ.get(TOKEN_VARIABLE, "")
     settings: Config | None = None
     if not url:
         settings = load(config, os.environ)
         url = _url_of(settings.api.listen)
-    elif "://" not in url:
-        url = f"http://{url}"
     if not token and (settings is not None or _is_here(url)):
         token = _token_in(settings or load(config, os.environ), url)
     if not token:
         raise RefusedByPolicy(f"no token for {url}; set {TOKEN_VARIABLE} to the administrator's token of that server")
     return Client(url, token)
+
+
+def _checked(url: str) -> str:
+    """Give the URL of a server with its scheme; empty stays empty."""
+    if not url:
+        return url
+    whole = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(whole)
+        # A port of more than 65535 is told by reading it.
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or any(one.isspace() for one in whole) or parts.query or parts.fragment:
+        raise _no_url(url)
+    return whole
+
+
+def _no_url(url: str) -> InvalidInput:
+    return InvalidInput(f"{url!r} is no server's URL; write http://127.0.0.1:8080 or http://[::1]:8080")
 
 
 def _url_of(listen: str) -> str:
@@ -221,6 +248,8 @@ def _token_in(settings: Config, url: str) -> str:
             f"{path} is not there: no server for {url} has run on this data folder; start one with `ocs serve`, name "
             f"its configuration with --config, or set {TOKEN_VARIABLE}"
         ) from None
+    except NotADirectoryError:
+        raise BadConfiguration(f"{settings.data} is no folder; set `data` to the server's data folder") from None
     except OSError as error:
         raise RefusedByPolicy(
             f"{path} cannot be read ({error.strerror}); run this as the server's user, or set {TOKEN_VARIABLE}"

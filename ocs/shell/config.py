@@ -3,7 +3,8 @@
 What is wrong is said all at once, each with its place, and nothing starts on a configuration that is not understood.
 """
 
-from ipaddress import ip_network
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -12,6 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from ocs.errors import InvalidInput
 
 PORT_MAX: Final = 65535
+UNSIGNED32_MAX: Final = 2**32 - 1
+
+_HOST_NAME: Final = re.compile(r"(?!.{254})[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_DIGITS_AND_DOTS: Final = re.compile(r"[0-9.]+")
 
 ProfileName = Literal["standard", "open5gs", "magma"]
 
@@ -26,9 +31,32 @@ def parse_listen(text: str) -> tuple[str, int]:
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not host or (":" in host and not bracketed):
         raise InvalidInput(f"{text!r} is no place to listen; write 127.0.0.1:3868 or [::1]:3868")
-    if not (port.isascii() and port.isdigit()) or int(port) > PORT_MAX:
+    if not (port.isascii() and port.isdigit() and len(port) <= len(str(PORT_MAX))) or int(port) > PORT_MAX:
         raise InvalidInput(f"{text!r} has no port between 0 and {PORT_MAX}")
-    return host[1:-1] if bracketed else host, int(port)
+    host = host[1:-1] if bracketed else host
+    if not (_is_ipv6(host) if bracketed else _is_ipv4_or_name(host)):
+        kind = "IPv6 address" if bracketed else "IPv4 address or host name"
+        raise InvalidInput(f"{host!r} is no {kind}; write 127.0.0.1:3868 or [::1]:3868")
+    return host, int(port)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_ipv4_or_name(host: str) -> bool:
+    # What looks like an address is one: the resolver would take 127.1, and look up 256.0.0.1 as a name.
+    if _DIGITS_AND_DOTS.fullmatch(host):
+        try:
+            IPv4Address(host)
+        except ValueError:
+            return False
+        return True
+    return _HOST_NAME.fullmatch(host) is not None
 
 
 def _listen(text: str) -> str:
@@ -49,15 +77,28 @@ def _identity(text: str) -> str:
 
 def _network(text: str) -> str:
     try:
-        ip_network(text)
+        whole = ip_network(text, strict=False)
     except ValueError:
         raise ValueError(f"{text!r} is no address or network; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32") from None
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} names one address of a network; write {whole} for all of it") from None
+    return text
+
+
+def _text(text: str) -> str:
+    """Refuse what no message can carry and no file be called; an empty path would be the configuration's own folder."""
+    if not text.isprintable() or not text.strip():
+        raise ValueError("some text of printable characters is wanted")
     return text
 
 
 Listen = Annotated[str, AfterValidator(_listen)]
 Identity = Annotated[str, AfterValidator(_identity)]
 Network = Annotated[str, AfterValidator(_network)]
+Text = Annotated[str, AfterValidator(_text)]
+RatingGroup = Annotated[int, Field(ge=0, le=UNSIGNED32_MAX)]
 
 
 class _Section(BaseModel):
@@ -77,9 +118,9 @@ class Peer(_Section):
 class Tls(_Section):
     """Diameter over TLS 1.2 or later, on ports of its own."""
 
-    certificate: str = Field(description="PEM file with the server's certificate chain")
-    key: str = Field(description="PEM file with its private key")
-    ca: str = Field(description="PEM file with the authorities that client certificates must come from")
+    certificate: Text = Field(description="PEM file with the server's certificate chain")
+    key: Text = Field(description="PEM file with its private key")
+    ca: Text = Field(description="PEM file with the authorities that client certificates must come from")
     listen: list[Listen] = Field(default=["127.0.0.1:5868"], description="where to listen for TLS")
     require_client_certificate: bool = Field(default=True, description="refuse peers without a certificate of `ca`")
 
@@ -102,7 +143,7 @@ class Gy(_Section):
     message_octets_max: int = Field(
         default=65_536, ge=1024, le=2**24 - 4, description="the longest message taken, octets"
     )
-    dictionaries: list[str] = Field(default=[], description="further .dia files or folders of them: vendor AVPs")
+    dictionaries: list[Text] = Field(default=[], description="further .dia files or folders of them: vendor AVPs")
     failure_handling: Literal["terminate", "continue", "retry_and_terminate"] | None = Field(
         default=None, description="Credit-Control-Failure-Handling sent to gateways; null: not sent"
     )
@@ -110,14 +151,28 @@ class Gy(_Section):
         default=None, description="CC-Session-Failover sent to gateways; null: not sent"
     )
 
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if not self.listen and (self.tls is None or not self.tls.listen):
+            raise ValueError("no place to listen is left; name one in listen, or in tls.listen")
+        return self
+
+    @model_validator(mode="after")
+    def _each_peer_once(self) -> Self:
+        named = [peer.origin_host.lower() for peer in self.peers if isinstance(peer, Peer)]
+        twice = next((name for place, name in enumerate(named) if name in named[:place]), None)
+        if twice is not None:
+            raise ValueError(f"peers names {twice} twice; write one entry with all of its addresses")
+        return self
+
 
 class FinalUnit(_Section):
     """What the gateway does once the last grant is used up (RFC 8506 section 8.34)."""
 
     action: Literal["terminate", "redirect", "restrict"] = Field(default="terminate", description="Final-Unit-Action")
-    redirect_url: str | None = Field(default=None, description="where `redirect` leads")
-    filter_ids: list[str] = Field(default=[], description="Filter-Ids of `restrict`, known to the gateway")
-    filter_rules: list[str] = Field(default=[], description="Restriction-Filter-Rules of `restrict` (IPFilterRule)")
+    redirect_url: Text | None = Field(default=None, description="where `redirect` leads")
+    filter_ids: list[Text] = Field(default=[], description="Filter-Ids of `restrict`, known to the gateway")
+    filter_rules: list[Text] = Field(default=[], description="Restriction-Filter-Rules of `restrict` (IPFilterRule)")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -144,7 +199,9 @@ class Quota(_Section):
     threshold_percent: int = Field(
         default=5, ge=0, le=50, description="Volume-Quota-Threshold, percent of the grant; 0: none"
     )
-    holding_seconds: int | None = Field(default=None, ge=0, description="Quota-Holding-Time, seconds; null: not sent")
+    holding_seconds: int | None = Field(
+        default=None, ge=0, le=864_000, description="Quota-Holding-Time, seconds; null: not sent"
+    )
     final_unit: FinalUnit = Field(default=FinalUnit(), description="what the gateway does after the last grant")
     no_balance_code: Literal[5003, 4012] = Field(default=5003, description="Result-Code where no balance is left")
     sessions_max: int = Field(
@@ -164,14 +221,14 @@ class Quota(_Section):
 class Emergency(_Section):
     """Services that are never refused for money."""
 
-    apns: list[str] = Field(default=["sos"], description="APNs")
-    rating_groups: list[int] = Field(default=[], description="Rating-Groups")
+    apns: list[Text] = Field(default=["sos"], description="APNs")
+    rating_groups: list[RatingGroup] = Field(default=[], description="Rating-Groups")
 
 
 class Services(_Section):
     """What is charged, and what is not."""
 
-    context_ids: list[str] = Field(default=[], description="the Service-Context-Ids served; none: all")
+    context_ids: list[Text] = Field(default=[], description="the Service-Context-Ids served; none: all")
     emergency: Emergency = Field(default=Emergency(), description="never refused for money")
     currency_code: int = Field(
         default=999, ge=0, le=999, description="ISO 4217 number sent with a price; 999: no currency"
@@ -182,13 +239,20 @@ class JournalSettings(_Section):
     """How long what happened is kept."""
 
     keep_days: int = Field(default=35, ge=1, le=3650, description="archived groups and daily snapshots, days")
-    keep_octets: int = Field(default=20_000_000_000, ge=100_000_000, description="the archive's largest size, octets")
-    free_octets_min: int = Field(
-        default=200_000_000, ge=0, description="with less room on the disk new grants are refused (3004), octets"
+    keep_octets: int = Field(
+        default=20_000_000_000, ge=100_000_000, le=2**62, description="the archive's largest size, octets"
     )
-    snapshot_every_records: int = Field(default=1_000_000, ge=1000, description="a snapshot after so many records")
+    free_octets_min: int = Field(
+        default=200_000_000,
+        ge=0,
+        le=2**62,
+        description="with less room on the disk new grants are refused (3004), octets",
+    )
+    snapshot_every_records: int = Field(
+        default=1_000_000, ge=1000, le=1_000_000_000, description="a snapshot after so many records"
+    )
     snapshot_every_seconds: int = Field(
-        default=600, ge=1, description="and after so many seconds, where anything happened"
+        default=600, ge=1, le=86_400, description="and after so many seconds, where anything happened"
     )
 
 
@@ -217,7 +281,7 @@ class Config(_Section):
 
     origin_host: Identity = Field(default="ocs.example.net", description="this server's Origin-Host")
     origin_realm: Identity = Field(default="example.net", description="its Origin-Realm")
-    data: str = Field(default="./data", description="folder of journal, snapshots and books; relative to this file")
+    data: Text = Field(default="./data", description="folder of journal, snapshots and books; relative to this file")
     gy: Gy = Gy()
     quota: Quota = Quota()
     services: Services = Services()

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, NamedTuple, Union, get_args, get_origin
@@ -17,6 +17,11 @@ from ocs.shell.config import Config
 FILE_NAME: Final = "ocs.yaml"
 PREFIX: Final = "OCS__"
 
+PLACES_MAX: Final = 100_000
+"""Ten thousand named peers fit; aliases of aliases, which double without end, are stopped here."""
+
+SHOWN_OF_VALUE: Final = 80
+
 _Path = tuple[str | int, ...]
 
 
@@ -30,7 +35,8 @@ class Setting(NamedTuple):
 
     @property
     def variable(self) -> str:
-        return PREFIX + self.key.upper().replace(".", "__")
+        """The environment variable; empty for what belongs to an entry of a list."""
+        return PREFIX + self.key.upper().replace(".", "__") if "[]" not in self.key else ""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -69,6 +75,18 @@ def settings() -> list[Setting]:
 # The file
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as people write it here: 2026-01-01 is text, since no key takes a date."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+_KEY_TAGS: Final = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"})
+
+
 def _read(path: Path) -> tuple[dict[str, object], dict[_Path, str]]:
     """Read the file: its content, and where each key stands."""
     try:
@@ -78,18 +96,23 @@ def _read(path: Path) -> tuple[dict[str, object], dict[_Path, str]]:
     except UnicodeDecodeError as error:
         raise BadConfiguration(f"{path}: octet {error.start} is not UTF-8; save the file as UTF-8") from None
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
         places: dict[_Path, str] = {}
-        doubled = list(_place(node, (), path, places)) if node is not None else []
-        content = yaml.safe_load(text)
+        wrong = list(_place(node, (), path, places)) if node is not None else []
+        if wrong:
+            raise BadConfiguration("\n".join(wrong))
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506  # it is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
         raise BadConfiguration(f"{where}: this is not YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise BadConfiguration(f"{path}: this is not YAML: {error}") from None
-    if doubled:
-        raise BadConfiguration("\n".join(doubled))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BadConfiguration(
+            f"{path}:{line}: this is not YAML: take the character U+{error.character:04X} out"
+        ) from None
+    except RecursionError:
+        raise BadConfiguration(f"{path}: this is nested too deep, or in itself; write it out") from None
     if content is None:
         return {}, places
     if not isinstance(content, dict):
@@ -109,19 +132,45 @@ def _drop_empty(tree: dict[str, object], section: type[BaseModel]) -> None:
 
 
 def _place(node: yaml.Node, path: _Path, file: Path, places: dict[_Path, str]) -> Iterator[str]:
-    """Note where each key stands, and give a fault for each that stands twice."""
-    places.setdefault(path, f"{file}:{node.start_mark.line + 1}")
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*path, str(key.value))
-            line = f"{file}:{key.start_mark.line + 1}"
-            if inner in places:
-                yield f"{line}: {_dotted(inner)} stands here and at {places[inner]}; leave one of them out"
-            places[inner] = line
-            yield from _place(value, inner, file, places)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            yield from _place(value, (*path, number), file, places)
+    """Note where each key stands; give a fault for each that stands twice or is none, and for each value without sense.
+
+    Raises:
+        BadConfiguration: it has no end.
+    """
+    line = f"{file}:{node.start_mark.line + 1}"
+    if len(places) > PLACES_MAX:
+        raise BadConfiguration(f"{line}: more than {PLACES_MAX} keys and values; aliases multiply, so write them out")
+    places.setdefault(path, line)
+    match node:
+        case yaml.MappingNode():
+            for key, value in node.value:
+                where = f"{file}:{key.start_mark.line + 1}"
+                if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
+                    name = repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or section"
+                    yield f"{where}: {name} is no key; keys are words, as in `origin_host: ocs.example.net`"
+                    continue
+                inner = (*path, str(key.value))
+                if inner in places:
+                    yield f"{where}: {_dotted(inner)} stands here and at {places[inner]}; leave one of them out"
+                places[inner] = where
+                yield from _place(value, inner, file, places)
+        case yaml.SequenceNode():
+            for number, value in enumerate(node.value):
+                yield from _place(value, (*path, number), file, places)
+        case _ if not _has_sense(node):
+            kind = str(node.tag).rpartition(":")[2]
+            yield f"{line}: {_dotted(path)} is {_shown(node.value)}, which YAML takes for {kind}, and is none; quote it"
+
+
+def _has_sense(node: yaml.Node) -> bool:
+    """Say whether a scalar's text is what its tag says: `0x_` looks like a number, and is none."""
+    try:
+        _Loader("").construct_object(node)
+    except yaml.YAMLError:
+        return True  # an unknown tag, which is told with its column when the whole is read
+    except (ValueError, KeyError, AttributeError):  # what PyYAML raises, undocumented, for a text that does not fit
+        return False
+    return True
 
 
 # The environment
@@ -129,12 +178,12 @@ def _place(node: yaml.Node, path: _Path, file: Path, places: dict[_Path, str]) -
 
 def _overlay(tree: dict[str, object], places: dict[_Path, str], environ: Mapping[str, str]) -> Iterator[str]:
     """Lay the variables over the file's content; give a fault for each that names no key."""
-    variables = {setting.variable: setting for setting in settings() if "[]" not in setting.key}
+    variables = {setting.variable: setting for setting in settings() if setting.variable}
     for name in sorted(environ):
         if not name.startswith(PREFIX):
             continue
         if name not in variables:
-            yield f"environment: {name} names no key{_hint(name, variables)}"
+            yield f"environment: {name if name.isprintable() else ascii(name)} names no key{hint(name, variables)}"
             continue
         path: _Path = tuple(variables[name].key.split("."))
         branch = tree
@@ -149,15 +198,16 @@ def _overlay(tree: dict[str, object], places: dict[_Path, str], environ: Mapping
 
 
 def _value(text: str, kind: str) -> object:
-    """Read a variable as YAML, and a list also as words with commas between."""
-    if kind.startswith("list") and not text.lstrip().startswith("["):
-        return [part.strip() for part in text.split(",") if part.strip()]
-    if kind == "text":
+    """Read a variable as YAML; where text is wanted as it stands, and a list also as words with commas between."""
+    if kind == "text" or (kind == "text or null" and text not in {"", "~", "null"}):
         return text
+    if kind.startswith("list") and not text.lstrip().startswith(("[", "- ")):
+        inner = kind.removeprefix("list of ")
+        return [_value(part.strip(), inner) for part in text.split(",") if part.strip()]
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  # it is a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text  # which is told as what it is not
 
 
 # Faults
@@ -165,63 +215,84 @@ def _value(text: str, kind: str) -> object:
 
 def _explain(where: tuple[str | int, ...], fault: Mapping[str, object], places: dict[_Path, str]) -> str:
     """Say what is wrong, where, and how to mend it."""
-    known = _known(where)
-    place = next((places[known[:end]] for end in range(len(known), -1, -1) if known[:end] in places), "configuration")
     kind, given = str(fault["type"]), fault.get("input")
+    known = _known(where, kind)
+    place = next((places[known[:end]] for end in range(len(known), -1, -1) if known[:end] in places), "configuration")
     if kind == "extra_forbidden":
-        section = known[:-1]
-        names = {setting.key: setting for setting in settings()}
-        siblings = {key.rpartition(".")[2] for key in names if key.rpartition(".")[0] == _dotted(section, "[]")}
-        siblings |= {
-            key.removeprefix(f"{_dotted(section, '[]')}.").partition(".")[0]
-            for key in names
-            if not section or key.startswith(f"{_dotted(section, '[]')}.")
-        }
-        everywhere = [key for key in names if key.rpartition(".")[2] == known[-1]]
-        hint = f"; it is a key of another section: {everywhere[0]}" if everywhere else _hint(str(known[-1]), siblings)
-        return f"{place}: there is no key {_dotted(known)}{hint}"
+        return f"{place}: there is no key {_dotted(known)}{_instead(known)}"
     message = str(fault["msg"]).removeprefix("Value error, ")
+    key = _dotted(known, "[]")
     if kind == "missing":
-        return f"{place}: {_dotted(known)} is missing"
+        meaning = next((f"; add it: {one.meaning}" for one in settings() if one.key == key), "")
+        return f"{place}: {_dotted(known)} is missing{meaning}"
     if kind in {"model_type", "dict_type"}:
-        return f"{place}: {_dotted(known)} is a section with keys of its own, and not {given!r}"
-    if isinstance(given, dict | BaseModel):
-        return f"{place}: {_dotted(known)}: {message}"
-    message = message[0].lower() + message[1:]
-    key = _dotted(known, "[]").removesuffix("[]")
+        return f"{place}: {_dotted(known)} is a section with keys of its own, and not {_shown(given)}"
+    if kind == "value_error":  # says by itself how to mend it
+        said = "" if isinstance(given, dict | BaseModel) else f" is {_shown(given)}"
+        return f"{place}: {_dotted(known)}{said}: {message}"
     takes = "".join(
         f"; it takes {one.kind}" + (f", by default {one.default}" if one.default != "required" else "")
         for one in settings()
-        if one.key == key and kind != "value_error"  # which says by itself how to mend it
+        if one.key == key.removesuffix("[]")
     )
-    return f"{place}: {_dotted(known)} is {given!r}: {message}{takes}"
+    return f"{place}: {_dotted(known)} is {_shown(given)}: {message[0].lower()}{message[1:]}{takes}"
+
+
+def _instead(unknown: _Path) -> str:
+    """Say what may have been meant by a key that there is not."""
+    name = str(unknown[-1])
+    keys = [one.key for one in settings()]
+    if name in keys:
+        section, _, last = name.rpartition(".")
+        return f"; write it as a section: {section.replace('.', ': {')}: {{{last}: ...}}{'}' * section.count('.')}"
+    section = _dotted(unknown[:-1], "[]")
+    start = f"{section}." if section else ""
+    siblings = {key.removeprefix(start).partition(".")[0].removesuffix("[]") for key in keys if key.startswith(start)}
+    elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
+    return f"; it is a key of another section: {elsewhere[0]}" if elsewhere else hint(name, siblings)
+
+
+def _shown(given: object) -> str:
+    """Write a value as its file would, cut where it is long."""
+    if given is None or isinstance(given, bool):
+        return {None: "null", True: "true", False: "false"}[given]
+    text = repr(given)
+    return text if len(text) <= SHOWN_OF_VALUE else f"{text[:SHOWN_OF_VALUE]}..."
 
 
 def _told_once(error: ValidationError) -> Iterator[Mapping[str, Any]]:
     """Give the errors, without those of `"any"` where the other form, a list, has its own."""
     found = error.errors(include_url=False)
     for one in found:
-        here = _known(one["loc"])
-        others = [_known(other["loc"])[: len(here)] for other in found if other is not one]
+        here = _known(one["loc"], one["type"])
+        others = [_known(other["loc"], other["type"])[: len(here)] for other in found if other is not one]
         if one["type"] != "literal_error" or here not in others:
             yield one
 
 
-def _known(where: tuple[str | int, ...]) -> _Path:
-    """Drop what pydantic adds to a path for the branches of a union."""
-    return tuple(step for step in where if isinstance(step, int) or re.fullmatch(r"[a-z_0-9]+|[^\[(]*", step))
+def _known(where: tuple[str | int, ...], kind: str) -> _Path:
+    """Drop what pydantic adds to a path for the branches of a union, such as `list[Peer]`."""
+    # The last step of a key that there is not is the user's own, whatever it looks like.
+    own = where[-1:] if kind == "extra_forbidden" else ()
+    rest = where[: len(where) - len(own)]
+    return (*(step for step in rest if isinstance(step, int) or "[" not in step), *own)
 
 
 def _dotted(path: _Path, number: str | None = None) -> str:
     text = ""
     for step in path:
-        text += (number or f"[{step}]") if isinstance(step, int) else f".{step}"
+        if isinstance(step, int):
+            text += number or f"[{step}]"
+        else:
+            text += "." + (step if re.fullmatch(r"[\w.-]+", step) else _shown(step))
     return text.removeprefix(".")
 
 
-def _hint(name: str, known: Mapping[str, object] | set[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else "; `ocs config explain` lists the keys there are"
+def hint(name: str, known: Iterable[str]) -> str:
+    """Say which of the known names was meant, or where all of them are listed."""
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[close[0]]}?" if close else "; `ocs config explain` lists the keys there are"
 
 
 # What there is

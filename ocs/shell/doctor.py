@@ -218,7 +218,7 @@ def _data(config: Config, folder: DataFolder) -> Iterator[Finding]:
             yield Finding("data", Grade.FAULT, f"{path} cannot be made in {parent}", "set `data` to a folder of yours")
         return
     yield _modes(folder)
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+    if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         return
     yield _room(config, folder)
     yield _sync_speed(path)
@@ -227,6 +227,8 @@ def _data(config: Config, folder: DataFolder) -> Iterator[Finding]:
 
 def _modes(folder: DataFolder) -> Finding:
     path = folder.path
+    if not path.is_dir():
+        return Finding("data", Grade.FAULT, f"{path} is no folder", "set `data` to a folder of yours")
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         return Finding("data", Grade.FAULT, f"{path} is not this user's", "run as its owner, or chown -R it")
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):

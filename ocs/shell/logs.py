@@ -14,6 +14,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ocs.shell.config import Logging
 
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What moves a terminal's cursor or worse; lines and tabs are left, as tracebacks have them."""
+
 _DIGITS: Final = re.compile(r"(?<![0-9])([0-9]{6})[0-9]{6,8}([0-9]{2})(?![0-9])")
 
 
@@ -24,20 +27,24 @@ def configure(settings: Logging) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # Traces become text before they are masked: what an exception says may name a subscriber too.
+    traces: Processor = structlog.processors.format_exc_info
     masking: list[Processor] = [] if settings.full_imsi else [mask]
-    rendering: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+    rendering: list[Processor] = (
+        [structlog.processors.JSONRenderer(ensure_ascii=False)]
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            pad_event_to=0,
-            exception_formatter=structlog.dev.plain_traceback,  # without variables, which hold subscribers' data
-        )
+        else [
+            _harmless,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                pad_event_to=0,
+                exception_formatter=structlog.dev.plain_traceback,  # the other one would warn of formatted traces
+            ),
+        ]
     )
-    traces: list[Processor] = [structlog.processors.format_exc_info] if settings.format == "json" else []
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     structlog.configure(
-        processors=[*shared, *traces, *masking, rendering],
+        processors=[*shared, traces, *masking, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
@@ -48,9 +55,9 @@ def configure(settings: Logging) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *traces,
+                traces,
                 *masking,
-                rendering,
+                *rendering,
             ],
         )
     )
@@ -69,8 +76,18 @@ def _masked(value: object) -> object:
         case bytes():
             return _DIGITS.sub(r"\1******\2", value.decode("utf-8", "replace"))
         case dict():
-            return {key: _masked(inner) for key, inner in value.items()}
+            return {_masked(key): _masked(inner) for key, inner in value.items()}
         case list() | tuple():
             return [_masked(inner) for inner in value]
-        case _:
+        case None | bool() | int() | float():
             return value
+        case _:
+            return _masked(repr(value))  # as it would be written later, unmasked
+
+
+def _harmless(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Escape what would steer the terminal of whoever reads along; JSON does so by itself."""
+    return {
+        key: _STEERING.sub(lambda found: ascii(found[0])[1:-1], value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }

@@ -1,6 +1,7 @@
 """How commands answer: a table for people, JSON for programs, on standard output."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -10,8 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ocs.errors import Unavailable
+
 WIDE: Final = 240
 """A pipe or a file has no edge: a table there is not cut to the 80 columns of a terminal it does not have."""
+
+
+_DONE: Final = "the command itself is done"
 
 
 class Output(StrEnum):
@@ -23,17 +29,47 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="A table fo
 
 
 def show(output: Output, data: object, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print `data` as JSON, or its `rows` as a table."""
+    """Print `data` as JSON, or its `rows` as a table.
+
+    Raises:
+        Unavailable: standard output takes nothing; what the command did stays done.
+    """
+    if sys.stdout is None:  # as `>&-` leaves it
+        raise Unavailable(f"standard output is closed; {_DONE}")
+    try:
+        _print(output, data, columns, rows)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What could not be written is given up here, or Python tries it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Unavailable(f"standard output cannot be written ({error.strerror}); {_DONE}") from None
+
+
+def _print(output: Output, data: object, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     if output is Output.JSON:
-        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        # A terminal that is not Unicode gets escapes, which are the same JSON.
+        ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=ascii_only) + "\n")
         return
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(*map(printable, columns), box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     console = console_for_people()
     console.print(table, markup=False, highlight=False)
 
 
+def printable(text: str) -> str:
+    r"""Escape what would steer a terminal: peers and gateways choose names that are shown here.
+
+    >>> printable("sgw\x1b[2J.example")
+    'sgw\\x1b[2J.example'
+    """
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+
+
 def console_for_people() -> Console:
     """Give the console that tables go to."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, markup=False, highlight=False)
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)

@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ocs.errors import BadConfiguration, InvalidInput
 from ocs.shell.config import Config, parse_listen
-from ocs.shell.config_file import load, settings
+from ocs.shell.config_file import Setting, load, settings
 from places import DOCS
 
 PAGE = (DOCS / "configuration.md").read_text()
@@ -20,6 +23,15 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+def faults(path: Path, environ: dict[str, str]) -> list[str]:
+    """Give the lines of the explanation; none for a good configuration, and no other exception."""
+    try:
+        load(path, environ)
+    except BadConfiguration as error:
+        return str(error).splitlines()
+    return []
+
+
 BAD = {
     "gy: {lisen: [x]}": r":1: there is no key gy\.lisen; did you mean listen\?",
     "origin_hots: a": r":1: there is no key origin_hots; did you mean origin_host\?",
@@ -27,14 +39,14 @@ BAD = {
     "zzz: 1": r"there is no key zzz; `ocs config explain` lists",
     'gy:\n  listen: "x"': r":2: gy\.listen is 'x': .*list.*by default \[\"127\.0\.0\.1:3868\"\]",
     "gy:\n  watchdog_seconds: 3": r":2: gy\.watchdog_seconds is 3: .*6; it takes integer, by default 30",
-    "gy: {watchdog_seconds: yes}": r"gy\.watchdog_seconds is True",
+    "gy: {watchdog_seconds: yes}": r"gy\.watchdog_seconds is true: ",
     "gy: {watchdog_seconds: 7.5}": r"gy\.watchdog_seconds is 7\.5",
     "gy: {watchdog_seconds: '7'}": r"gy\.watchdog_seconds is '7': .*integer",
     "gy:\n  peers: any\ngy:\n  peers: []": r":3: gy stands here and at .*:1; leave one of them out",
     "gy: [": r":1:6: this is not YAML",
     "- a": r":1: keys are wanted, as in `origin_host",
     "gy: 7": r":1: gy is a section with keys of its own, and not 7",
-    "gy: {tls: {certificate: a}}": r"gy\.tls\.key is missing\n.*gy\.tls\.ca is missing",
+    "gy: {tls: {certificate: a}}": r"gy\.tls\.key is missing; add it: PEM .*\n.*gy\.tls\.ca is missing",
     "quota: {final_unit: {action: redirect}}": r"quota\.final_unit: .*redirect_url, for example",
     "quota: {final_unit: {action: restrict}}": r"quota\.final_unit: .*filter_ids or filter_rules",
     "quota: {min_octets: 5, default_octets: 3}": r"quota: min_octets \(5\), default_octets \(3\).*must rise",
@@ -42,11 +54,29 @@ BAD = {
     "gy: {peers: all}": r"gy\.peers is 'all': .*it takes any or list",
     "gy: {peers: [{origin_host: a, addresses: [b]}]}": r"gy\.peers\[0\]\.addresses\[0\] is 'b': .*write 192\.0\.2\.7",
     "gy: {peers: [{origin_host: a, profile: x}]}": r"peers\[0\]\.profile is 'x': .*standard",
-    "gy: {peers: [{address: a}]}": r"peers\[0\]\.origin_host is missing\n.*peers\[0\]\.address; did you mean addresses",
+    "gy: {peers: [{address: a}]}": r"peers\[0\]\.origin_host is missing; .*\n.*peers\[0\]\.address; did you mean",
     "gy: {listen: ['127.0.0.1']}": r"gy\.listen\[0\] is '127\.0\.0\.1': .*write 127\.0\.0\.1:3868 or \[::1\]:3868",
     "gy: {listen: ['::1:3868']}": r"no place to listen",
     "gy: {listen: ['127.0.0.1:70000']}": r"has no port between 0 and 65535",
     "api: {listen: 8080}": r"api\.listen is 8080: .*string",
+    "gy: {listen: ['256.0.0.1:1', '[a]:1', 'a..b:1']}": r"'256\.0\.0\.1' is no IPv4.*'a' is no IPv6.*'a\.\.b' is no",
+    "gy:\n  listen: []": r":1: gy: no place to listen is left; name one in listen, or in tls\.listen",
+    "gy: {peers: [{origin_host: a}, {origin_host: A}]}": r":1: gy: peers names a twice; write one entry",
+    "gy: {peers: [{origin_host: a, addresses: [10.0.0.1/8]}]}": r"names one address of a network; write 10\.0\.0\.0/8",
+    "gy: {peers: {origin_host: a}}": r"gy\.peers is \{'origin_host': 'a'\}: .*it takes any or list of section",
+    "gy: {peers: null}": r"gy\.peers is null: .*it takes any or list",
+    "gy: {tls: {}}": r"certificate is missing; add it: .*\n.*key is missing; .*\n.*ca is missing",
+    "gy: {tls: {certifcate: a}}": r"no key gy\.tls\.certifcate; did you mean certificate\?",
+    "gy: {tls: on}": r"gy\.tls is a section with keys of its own, and not true",
+    "GY: {listen: []}": r"no key GY; did you mean gy\?",
+    "gy.listen: ['127.0.0.1:1']": r"no key gy\.listen; write it as a section: gy: \{listen: \.\.\.\}",
+    "quota.final_unit.action: redirect": r"write it as a section: quota: \{final_unit: \{action: \.\.\.\}\}",
+    "quota:\n  final_unit:\n    actoin: redirect": r":3: there is no key quota\.final_unit\.actoin; did you mean",
+    "data: ''": r":1: data is '': some text of printable characters is wanted",
+    'data: "a\\0b"': r":1: data is 'a\\x00b': some text",
+    'data: "\\ud800"': r":1: data is '\\ud800': some text",
+    "gy: {dictionaries: ['']}": r"gy\.dictionaries\[0\] is '': some text",
+    "services: {emergency: {rating_groups: [-1]}}": r"rating_groups\[0\] is -1: .*equal to 0",
     "origin_host: a b": r"origin_host is 'a b': a Diameter identity is a domain name such as",
     "origin_host: ''": r"origin_host is ''",
     "logging: {level: loud}": r"logging\.level is 'loud': .*'debug', 'info'",
@@ -58,6 +88,88 @@ def test_a_bad_file_is_explained(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadConfiguration, match=re.compile(BAD[text], re.DOTALL)) as told:
         load(written(tmp_path, text), {})
     assert all(line.startswith(str(tmp_path)) for line in str(told.value).splitlines()), "each line names the file"
+
+
+HOSTILE = {
+    "1: 2": r":1: '1' is no key; keys are words",
+    "\non: 1": r":2: 'on' is no key",
+    "~: 1": r":1: '~' is no key",
+    "? [a]\n: 1": r":1: a list or section is no key",
+    '"": 1': r"there is no key ''; `ocs config explain`",
+    '"gy[0]": 1': r"there is no key 'gy\[0\]'",
+    'gy: {"list[": 1}': r"there is no key gy\.'list\['",
+    '"a\\nb": 1': r"there is no key 'a\\nb'",
+    "origin_host: &a [*a]": r"nested too deep, or in itself",
+    "[" * 5000: r"nested too deep",
+    "gy: {watchdog_seconds: " + "9" * 5000 + "}": r":1: gy\.watchdog_seconds is '9{79}\.\.\., which YAML takes for int",
+    "gy:\n  watchdog_seconds: 0x_": r":2: gy\.watchdog_seconds is '0x_', which YAML takes for int, and is none",
+    "gy: {strict_destination: !!bool maybe}": r"'maybe', which YAML takes for bool",
+    "data: !!timestamp x": r"'x', which YAML takes for timestamp",
+    "gy: !peer x": r":1:5: this is not YAML: could not determine a constructor for the tag",
+    "a: 1\nb: \x07": r":2: this is not YAML: take the character U\+0007 out",
+    "a: 1\n---\nb: 2": r":2:1: this is not YAML: but found another document",
+    "gy:\n\tlisten: []": r":2:1: this is not YAML: found character '\\t'",
+    "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+    + "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in ("ab", "bc", "cd", "de", "ef", "fg"))
+    + "\n": r"more than 100000 keys and values; aliases multiply",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:30])
+def test_strange_yaml_is_explained(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadConfiguration, match=HOSTILE[text]) as told:
+        load(written(tmp_path, text), {})
+    assert all(line.startswith(str(tmp_path)) for line in str(told.value).splitlines())
+    assert len(str(told.value)) < 2000, "a long value is cut"
+
+
+_LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["any", "::1"])
+)
+_TREES = st.recursive(
+    _LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(sorted({step for one in settings() for step in re.split(r"[][.]+", one.key) if step}))
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(tree=_TREES, cut=st.integers(0, 200))
+def test_any_file_is_a_configuration_or_explained(
+    tmp_path_factory: pytest.TempPathFactory, tree: Any, cut: int
+) -> None:
+    text = yaml.safe_dump(tree, allow_unicode=True)
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    for said in (text, text[:cut], text + text):
+        path.write_text(said, encoding="utf-8", errors="surrogateescape")
+        assert all(line.startswith(str(path)) for line in faults(path, {}))
+
+
+@given(
+    environ=st.dictionaries(
+        st.sampled_from([one.variable for one in settings() if one.variable])
+        | st.text(max_size=5).map("OCS__".__add__),
+        st.text() | st.integers().map(str) | _TREES.map(yaml.safe_dump),
+        max_size=4,
+    )
+)
+def test_any_environment_is_a_configuration_or_explained(
+    tmp_path_factory: pytest.TempPathFactory, environ: dict[str, str]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "none.yaml"
+    path.write_text("")
+    assert all(line.startswith(("environment: ", "configuration: ", str(path))) for line in faults(path, environ))
+
+
+def test_a_date_is_text_where_text_is_wanted(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "data: 2026-01-01"), {}).data == str(tmp_path / "2026-01-01")
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
@@ -134,6 +246,44 @@ def test_variables_overrule_the_file(tmp_path: Path) -> None:
     assert config.origin_host == "1234"
 
 
+def test_a_variable_means_what_its_key_takes(tmp_path: Path) -> None:
+    path = written(tmp_path, "gy: {tls: null}\nquota: {final_unit: {action: redirect, redirect_url: a}}")
+    config = load(
+        path,
+        {
+            "OCS__DATA": "2026",
+            "OCS__GY__TLS__CERTIFICATE": "1.0",
+            "OCS__GY__TLS__KEY": "null",
+            "OCS__GY__TLS__CA": "/abs/ca",
+            "OCS__GY__PROFILE": "null",
+            "OCS__QUOTA__FINAL_UNIT__REDIRECT_URL": "7",
+            "OCS__SERVICES__EMERGENCY__RATING_GROUPS": "7, 8",
+            "OCS__SERVICES__EMERGENCY__APNS": "- sos\n- 'null'",
+            "OCS__SERVICES__CONTEXT_IDS": "",
+        },
+    )
+    assert config.data == str(tmp_path / "2026"), "beside the file, like the file's own paths"
+    assert config.gy.tls is not None
+    assert (config.gy.tls.certificate, config.gy.tls.key) == (str(tmp_path / "1.0"), str(tmp_path / "null"))
+    assert config.gy.tls.ca == "/abs/ca"
+    assert config.gy.profile is None
+    assert config.quota.final_unit.redirect_url == "7"
+    assert config.services.emergency.rating_groups == [7, 8]
+    assert config.services.emergency.apns == ["sos", "null"]
+    assert config.services.context_ids == []
+
+
+@pytest.mark.parametrize("one", [one for one in settings() if one.default != "required"], ids=lambda one: one.key)
+def test_every_key_that_is_no_entrys_has_its_variable(one: Setting) -> None:
+    if "[]" in one.key or one.kind == "section" or one.key.startswith("gy.tls."):
+        assert (one.variable == "") == ("[]" in one.key)
+        return
+    assert one.variable == "OCS__" + "__".join(one.key.upper().split("."))
+    assert load(None, {one.variable: one.default.replace('"', "")}) == Config().placed(Path()), (
+        "its default, said aloud"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
@@ -144,6 +294,14 @@ def test_variables_overrule_the_file(tmp_path: Path) -> None:
             "abc",
             r"environment: OCS__QUOTA__MIN_OCTETS: quota\.min_octets is 'abc': .*integer",
         ),
+        ("OCS__ZZZ", "x", r"OCS__ZZZ names no key; `ocs config explain` lists"),
+        ("OCS__gy__listen", "x", r"OCS__gy__listen names no key; did you mean OCS__GY__LISTEN\?"),
+        ("OCS__GY__PEERS__0__ORIGIN_HOST", "x", r"names no key"),
+        ("OCS__QUOTA__MIN_OCTETS", "9" * 5000, r"quota\.min_octets is '9{79}\.\.\.: .*integer"),
+        ("OCS__GY__LISTEN", "", r"gy: no place to listen is left"),
+        ("OCS__GY__TLS__KEY", "k", r"gy\.tls\.certificate is missing"),
+        ("OCS__SERVICES__EMERGENCY__RATING_GROUPS", "7, x", r"rating_groups\[1\] is 'x': .*integer"),
+        ("OCS__DATA", "\udcff", r"data is '\\udcff': some text"),
         ("OCS__GY__REALMS", "[a", r"environment: OCS__GY__REALMS: gy\.realms"),
     ],
 )
