@@ -101,8 +101,14 @@ class DataFolder:
 
         Raises:
             Conflict: another server holds it; its pid is named.
+            BadConfiguration: this user may not write here.
         """
-        descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise BadConfiguration(
+                f"{self.lock_file}: {error.strerror}; this user must be able to write there"
+            ) from None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,6 +125,20 @@ class DataFolder:
             os.close(descriptor)
             raise
         return Lock(descriptor)
+
+    def holder(self) -> str | None:
+        """Give the pid of the server that runs on this folder; None for none."""
+        try:
+            descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None  # what is wrong with the folder is told to who opens it
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        finally:
+            os.close(descriptor)
+        return None
 
     def reserve(self, octets: int = RESERVE_OCTETS) -> bool:
         """Keep `octets` of the disk for the journal; say whether they are held now.

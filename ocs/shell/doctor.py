@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import apsw
 import typer
 
-from ocs.errors import BadConfiguration, Conflict, InvalidInput, JournalFault, OcsError
+from ocs.errors import BadConfiguration, InvalidInput, JournalFault, OcsError
 from ocs.shell import dictionaries, snapshot
 from ocs.shell.archive import Archive
 from ocs.shell.cli_options import ConfigOption
@@ -81,8 +81,7 @@ def examine(path: Path | None) -> Iterator[Finding]:
     yield _descriptors(config)
     yield _clock()
     folder = DataFolder(Path(config.data))
-    running = _holder(folder)
-    if running is not None:
+    if folder.holder() is not None:
         yield _server(path)
     else:
         yield Finding("server", Grade.OK, "none runs on this data folder")
@@ -157,19 +156,6 @@ def _clock() -> Finding:
 
 
 # The server
-
-
-def _holder(folder: DataFolder) -> str | None:
-    """Give the pid of the server that runs on the folder."""
-    if not folder.lock_file.exists():
-        return None
-    try:
-        with folder.lock():
-            return None
-    except Conflict:
-        return folder.lock_file.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
-        return None  # what is wrong with the folder is told where the folder is looked at
 
 
 def _server(path: Path | None) -> Finding:

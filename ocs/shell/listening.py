@@ -28,12 +28,12 @@ async def gy_servers(config: Gy, core: Host) -> list[asyncio.Server]:
     """
     loop = asyncio.get_running_loop()
     servers = []
-    wanted: list[tuple[str, ssl.SSLContext | None]] = [(place, None) for place in config.listen]
+    wanted: list[tuple[str, str, ssl.SSLContext | None]] = [("gy.listen", place, None) for place in config.listen]
     tls = config.tls
     if tls is not None:
         context = _tls_context(tls.certificate, tls.key, tls.ca, required=tls.require_client_certificate)
-        wanted.extend((place, context) for place in tls.listen)
-    for place, security in wanted:
+        wanted.extend(("gy.tls.listen", place, context) for place in tls.listen)
+    for key, place, security in wanted:
         host, port = parse_listen(place)
         try:
             server = await loop.create_server(
@@ -47,8 +47,7 @@ async def gy_servers(config: Gy, core: Host) -> list[asyncio.Server]:
             )
         except OSError as error:
             raise BadConfiguration(
-                f"gy.listen: {place} cannot be opened ({error.strerror or error}); "
-                "stop what holds it, or choose another"
+                f"{key}: {place} cannot be opened ({error.strerror or error}); stop what holds it, or choose another"
             ) from None
         servers.append(server)
     return servers
@@ -105,8 +104,14 @@ def _tls_context(certificate: str, key: str, ca: str, *, required: bool) -> ssl.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise BadConfiguration(
+            f"gy.tls: certificate {certificate} with key {key}: {error}; name PEM files that belong together "
+            "and that this user may read"
+        ) from None
+    try:
         context.load_verify_locations(ca)
     except (OSError, ssl.SSLError) as error:
-        raise BadConfiguration(f"gy.tls: {error}; name PEM files that this user may read") from None
+        raise BadConfiguration(f"gy.tls.ca: {ca}: {error}; name a PEM file that this user may read") from None
     context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     return context

@@ -77,11 +77,11 @@ def operations_of_a_run(disk: Disk) -> int:
     return disk.operations
 
 
-def test_each_write_and_each_sync_fails_once(disk: Disk) -> None:
-    """Every one of them, with what failed stored and not stored, as an I/O error and as a full disk."""
+def test_writes_and_syncs_that_fail(disk: Disk) -> None:
+    """Every ninth of them, with what failed stored and not stored, as an I/O error and as a full disk."""
     total = operations_of_a_run(disk)
     met = 0
-    for fail_at in range(1, total, 3):
+    for fail_at in range(1, total, 9):
         rng = Random(fail_at)
         disk.files.clear()
         disk.operations, disk.fail_at = 0, fail_at
@@ -100,7 +100,7 @@ def test_each_write_and_each_sync_fails_once(disk: Disk) -> None:
         again = check(acknowledged)
         assert fill(again, again.last + 5) == again.last
         again.close()
-    assert met > total / 6, "most faults fell into a commit"
+    assert met > total / 18, "most faults fell into a commit"
 
 
 @pytest.mark.parametrize("seed", range(40))
