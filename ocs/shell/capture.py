@@ -1,8 +1,9 @@
 """Diameter messages out of packet captures: pcap and pcapng, over TCP or SCTP.  For `ocs decode`.
 
-dpkt reads the packets; what is done here is to put streams in order and cut them into messages.  A stream that is no
-Diameter is passed over and named: a capture holds other traffic too, and Diameter over TLS cannot be read.  IP
-fragments and SCTP fragments are not put together.
+dpkt reads the packets; what is done here is to put streams in order and cut them into messages.  What is no Diameter
+is passed over and named: a capture holds other traffic too, and Diameter over TLS cannot be read.  A stream that begins
+within a message, or goes on so behind a gap, is taken up again where a segment begins like one.  IP fragments and SCTP
+fragments are not put together.
 """
 
 import ipaddress
@@ -37,6 +38,7 @@ _SCTP_DATA: Final = 0
 _SCTP_DATA_HEAD: Final = 12  # TSN, stream, sequence number, payload protocol
 _SCTP_WHOLE: Final = 0x03  # begins and ends in this chunk
 _HALF: Final = 1 << 31
+_FLAGS_RESERVED: Final = 0x0F
 
 
 class Captured(NamedTuple):
@@ -84,6 +86,7 @@ class Capture:
             raise InvalidInput(f"{self.path} cannot be read: {error.strerror}") from None
         except (ValueError, dpkt.Error) as error:
             self.notes.append(f"{self.path}: the capture cannot be read on ({error})")
+        at = 0.0
         for (source, destination), stream in streams.items():
             self.notes += [f"{source} to {destination}: {note}" for note in stream.notes()]
 
@@ -108,78 +111,94 @@ class _Stream:
     """One direction of a TCP connection."""
 
     def __init__(self) -> None:
-        self._next: int | None = None
+        self._first: int | None = None
+        self._next = 0
         self._ahead: dict[int, bytes] = {}
         self._buffer = bytearray()
         self._lost = 0
-        self._foreign = False
+        self._passed = 0
+        self._given = False
+        self._astray = False  # what comes next is perhaps not the beginning of a message
 
     def take(self, sequence: int, octets: bytes, *, begins: bool) -> Iterator[bytes]:
         """Take a segment; give the messages that are whole now."""
         if begins:
-            self._next, self._ahead = (sequence + 1) % (1 << 32), {}
-            self._buffer.clear()
-            self._foreign = False
+            self._begin((sequence + 1) % (1 << 32))
             return
-        if not octets or self._foreign:
+        if not octets:
             return
-        if self._next is None:
-            self._next = sequence  # the capture began in the middle of the connection
+        if self._first is None:
+            self._begin(sequence)  # the capture began in the middle of the connection
         self._ahead[sequence] = max(octets, self._ahead.get(sequence, b""), key=len)
         if len(self._ahead) > AHEAD_SEGMENTS_MAX:
             self._skip()
         yield from self._drain()
 
-    def notes(self) -> Iterator[str]:
-        if self._foreign:
-            yield "no Diameter, or not from the beginning of a message; passed over"
-            return
-        if self._ahead:
+    def end(self) -> Iterator[bytes]:
+        """Give the messages behind gaps that nothing will fill now."""
+        while self._ahead:
             self._skip()
+            yield from self._drain()
+
+    def notes(self) -> Iterator[str]:
+        if self._passed and not self._given:
+            yield "no Diameter; passed over"
+            return
+        if self._passed:
+            yield f"{self._passed} octets were no Diameter, or from within a message; passed over"
         if self._lost:
             yield f"{self._lost} octets were not captured; messages in them are not shown"
         if self._buffer:
             yield f"the capture ends within a message, after {len(self._buffer)} of its octets"
 
+    def _begin(self, first: int) -> None:
+        if first == self._first:
+            return  # a SYN seen twice, or after what follows it
+        self._first = self._next = first
+        self._ahead = {}
+        self._buffer.clear()
+        self._astray = False
+
     def _drain(self) -> Iterator[bytes]:
-        assert self._next is not None
-        moved = True
-        while moved:
-            moved = False
-            for sequence in sorted(self._ahead, key=self._distance):
-                distance = self._distance(sequence)
-                if distance > 0:
-                    break
-                octets = self._ahead.pop(sequence)[-distance:] if distance else self._ahead.pop(sequence)
-                self._buffer += octets
-                self._next = (self._next + len(octets)) % (1 << 32)
-                moved = True
-                break
-        yield from self._cut()
+        while self._ahead:
+            sequence = min(self._ahead, key=self._distance)
+            distance = self._distance(sequence)
+            if distance > 0:
+                return
+            octets = self._ahead.pop(sequence)[-distance:]
+            self._next = (self._next + len(octets)) % (1 << 32)
+            if self._astray and not _surely_begins(octets):
+                self._passed += len(octets)
+                continue
+            self._astray = False
+            self._buffer += octets
+            yield from self._cut()
 
     def _distance(self, sequence: int) -> int:
         """Give how far `sequence` is ahead, negative for what was seen already."""
-        assert self._next is not None
         return (sequence - self._next + _HALF) % (1 << 32) - _HALF
 
     def _skip(self) -> None:
         """Go on behind a gap."""
         sequence = min(self._ahead, key=self._distance)
-        self._lost += max(0, self._distance(sequence))
+        self._lost += self._distance(sequence)
         self._next = sequence
+        self._passed += len(self._buffer)
         self._buffer.clear()
+        self._astray = True
 
     def _cut(self) -> Iterator[bytes]:
         buffer = self._buffer
-        while len(buffer) >= HEADER_OCTETS:
-            if not _is_diameter(buffer):
-                self._foreign = True
-                self._ahead.clear()
+        while buffer:
+            if buffer[0] != 1 or (len(buffer) >= HEADER_OCTETS and not _is_diameter(buffer)):
+                self._astray = True
+                self._passed += len(buffer)
                 buffer.clear()
                 return
             length = int.from_bytes(buffer[1:4], "big")
-            if len(buffer) < length:
+            if len(buffer) < max(length, HEADER_OCTETS):
                 return
+            self._given = True
             yield bytes(buffer[:length])
             del buffer[:length]
 
@@ -187,6 +206,11 @@ class _Stream:
 def _is_diameter(octets: bytes | bytearray) -> bool:
     length = int.from_bytes(octets[1:4], "big")
     return len(octets) >= HEADER_OCTETS and octets[0] == 1 and HEADER_OCTETS <= length <= MESSAGE_OCTETS_MAX
+
+
+def _surely_begins(octets: bytes) -> bool:
+    """Tell a message's head from octets within one: lengths are in fours, reserved flags are clear.  RFC 6733 §3."""
+    return _is_diameter(octets) and octets[3] % 4 == 0 and octets[4] & _FLAGS_RESERVED == 0
 
 
 def _ip(link: int, octets: bytes) -> Any:
