@@ -89,7 +89,7 @@ class Books:
                     f"BEGIN; {TABLES} INSERT INTO progress VALUES (1, 0, 0); "
                     f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
                 )
-            _check_version(version or SCHEMA_VERSION, path)
+            check_version(version or SCHEMA_VERSION, path)
             books = cls(connection, path, GroupIndex(await _number(connection, "SELECT group_index FROM progress")))
             books._next_session = 1 + await _number(connection, "SELECT coalesce(max(number), 0) FROM sessions")
             async with connection.execute(f"SELECT {_ACCOUNT_COLUMNS} FROM accounts") as rows:
@@ -255,7 +255,12 @@ class Books:
             return await rows.fetchone()
 
 
-def _check_version(version: int, path: Path) -> None:
+def check_version(version: int, path: Path) -> None:
+    """Take only the format that this release writes.
+
+    Raises:
+        BadConfiguration: it is another one.
+    """
     if version != SCHEMA_VERSION:
         raise BadConfiguration(
             f"the books {path} have format {version}, and this release writes {SCHEMA_VERSION}: a newer release made "

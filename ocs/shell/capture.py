@@ -69,9 +69,10 @@ class Capture:
         """Give its messages in the order in which each became whole.
 
         Raises:
-            InvalidInput: it is no capture, or is cut in its head.
+            InvalidInput: it cannot be read, or was taken on a link of another type.
         """
         streams: dict[tuple[str, str], _Stream] = {}
+        at = 0.0
         try:
             with self.path.open("rb") as file:
                 packets = dpkt.pcap.UniversalReader(file)
@@ -80,14 +81,16 @@ class Capture:
                     raise InvalidInput(
                         f"{self.path}: link type {link} is not read; capture on `any`, or an Ethernet port"
                     )
-                for at, octets in packets:
-                    yield from self._packet(streams, float(at), _ip(link, octets))
+                for seconds, octets in packets:
+                    at = float(seconds)
+                    yield from self._packet(streams, at, _ip(link, octets))
         except OSError as error:
             raise InvalidInput(f"{self.path} cannot be read: {error.strerror}") from None
         except (ValueError, dpkt.Error) as error:
             self.notes.append(f"{self.path}: the capture cannot be read on ({error})")
-        at = 0.0
         for (source, destination), stream in streams.items():
+            for message in stream.end():
+                yield Captured(at, source, destination, message)
             self.notes += [f"{source} to {destination}: {note}" for note in stream.notes()]
 
     def _packet(self, streams: dict[tuple[str, str], "_Stream"], at: float, packet: Any) -> Iterator[Captured]:
@@ -130,9 +133,10 @@ class _Stream:
         if self._first is None:
             self._begin(sequence)  # the capture began in the middle of the connection
         self._ahead[sequence] = max(octets, self._ahead.get(sequence, b""), key=len)
+        yield from self._drain()
         if len(self._ahead) > AHEAD_SEGMENTS_MAX:
             self._skip()
-        yield from self._drain()
+            yield from self._drain()
 
     def end(self) -> Iterator[bytes]:
         """Give the messages behind gaps that nothing will fill now."""

@@ -135,7 +135,8 @@ def _from_text(text: str) -> Iterator[Captured]:
     Raises:
         InvalidInput: it is not hexadecimal.
     """
-    digits = "".join(text.split()).replace(":", "").removeprefix("0x").removeprefix("0X")
+    words = text.replace(":", " ").split()
+    digits = "".join(word.removeprefix("0x").removeprefix("0X") for word in words)
     try:
         octets = bytes.fromhex(digits)
     except ValueError:

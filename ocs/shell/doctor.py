@@ -19,6 +19,7 @@ import typer
 from ocs.errors import BadConfiguration, InvalidInput, JournalFault, OcsError
 from ocs.shell import dictionaries, snapshot
 from ocs.shell.archive import Archive
+from ocs.shell.books import check_version
 from ocs.shell.cli_options import ConfigOption
 from ocs.shell.client import connect
 from ocs.shell.config import Config, parse_listen
@@ -34,6 +35,10 @@ SLOW_SYNC_MS: Final = 20
 
 CLOCK_EARLIEST: Final = 1_767_225_600
 """2026-01-01: a clock before this release was made is wrong, and prices and epochs with it."""
+
+BOOKS_HEAD_OCTETS: Final = 100
+BOOKS_VERSION_AT: Final = 60
+"""SQLite's file format, section 1.3.  Only the head is read: to open the file could roll back what a crash left."""
 
 
 class Grade(StrEnum):
@@ -208,7 +213,7 @@ def _data(config: Config, folder: DataFolder) -> Iterator[Finding]:
         return
     yield _room(config, folder)
     yield _sync_speed(path)
-    yield from (_look(what, look) for what, look in _parts(folder))
+    yield from (_look(what, look, mend) for what, look, mend in _parts(folder))
 
 
 def _modes(folder: DataFolder) -> Finding:
@@ -260,7 +265,10 @@ def _sync_speed(path: Path) -> Finding:
     return Finding("sync", Grade.OK, told)
 
 
-def _parts(folder: DataFolder) -> Iterator[tuple[str, Callable[[], str]]]:
+def _parts(folder: DataFolder) -> Iterator[tuple[str, Callable[[], str], str]]:
+    """Give each part's name, what looks at it, and how to mend it."""
+    from_copy = "bring it back from a copy; `ocs journal verify` tells more"
+
     def journal() -> str:
         reader = JournalReader.open(folder.journal)
         try:
@@ -276,14 +284,26 @@ def _parts(folder: DataFolder) -> Iterator[tuple[str, Callable[[], str]]]:
         segments = Archive(folder.archive).segments()
         return f"{len(segments)} segments from group {segments[0].first} on" if segments else "none yet"
 
+    def books() -> str:
+        with folder.books.open("rb") as file:
+            head = file.read(BOOKS_HEAD_OCTETS)
+        if len(head) < BOOKS_HEAD_OCTETS or not head.startswith(b"SQLite format 3\0"):
+            raise JournalFault(f"{folder.books} is no SQLite file")
+        check_version(int.from_bytes(head[BOOKS_VERSION_AT : BOOKS_VERSION_AT + 4], "big"), folder.books)
+        return f"{folder.books.stat().st_size // 1_000_000} MB"
+
     if folder.journal.exists():
-        yield "journal", journal
-    yield "snapshots", snapshots
-    yield "archive", archive
+        yield "journal", journal, from_copy
+    yield "snapshots", snapshots, from_copy
+    yield "archive", archive, from_copy
+    if folder.books.exists() and folder.books.stat().st_size:
+        yield "books", books, "stop the server and move the file away: the books are made again from the journal"
 
 
-def _look(what: str, look: Callable[[], str]) -> Finding:
+def _look(what: str, look: Callable[[], str], mend: str) -> Finding:
     try:
         return Finding(what, Grade.OK, look())
     except (JournalFault, BadConfiguration, InvalidInput) as fault:
-        return Finding(what, Grade.FAULT, str(fault), "bring it back from a copy; `ocs journal verify` tells more")
+        return Finding(what, Grade.FAULT, str(fault), mend)
+    except OSError as error:
+        return Finding(what, Grade.FAULT, f"{error.filename}: {error.strerror}", mend)

@@ -21,6 +21,7 @@ from ocs.shell.config import Config
 from ocs.shell.data_folder import DataFolder
 from ocs.shell.group import Group, follows
 from ocs.shell.journal import JournalReader
+from ocs.shell.snapshot import Snapshot
 from ocs.state import Event, State
 from ocs.units import DAY, GroupIndex, SessionId, UnixMillis
 
@@ -100,22 +101,44 @@ class Fold:
         if start is not None:
             self.state = image.restore(start.chunks())
             self.index, self._digest = start.index, start.digest
+        elif self._history.first() > 1:
+            raise JournalFault(
+                f"the books end with group {self.books.index}, and no snapshot up to there is whole; "
+                f"move {self._folder.books} away, and books begin with the oldest snapshot"
+            )
 
     async def _begin_books(self) -> None:
         """Begin empty books with the oldest snapshot there is: the groups before it are not kept any more.
 
         Raises:
-            JournalFault: there is none, or books that are not empty lack groups that are gone.
+            JournalFault: there is none that is whole, or books that are not empty lack groups that are gone.
         """
-        found = snapshot.all(self._folder.snapshots)
-        if self.books.index or not found:
+        if self.books.index:
             raise JournalFault(
                 f"the books end with group {self.books.index}, and the groups after it are not kept any more; "
                 f"move {self._folder.books} away, and books begin with the oldest snapshot"
             )
-        state = image.restore(found[0].chunks())
-        await self.books.replace(books_seed.posting(state), found[0].index, found[0].at)
-        log.warning("books begin with a snapshot", index=found[0].index)
+        found = self._oldest_snapshot()
+        state = image.restore(found.chunks())
+        await self.books.replace(books_seed.posting(state), found.index, found.at)
+        log.warning("books begin with a snapshot", index=found.index)
+
+    def _oldest_snapshot(self) -> Snapshot:
+        """Give the oldest whole snapshot whose next group is still kept."""
+        first = self._history.first()
+        for one in snapshot.all(self._folder.snapshots):
+            if one.index + 1 < first:
+                continue
+            try:
+                one.check()
+            except JournalFault as fault:
+                log.error("snapshot damaged; a newer one is used", detail=str(fault))
+            else:
+                return one
+        raise JournalFault(
+            f"the groups before {first} are not kept any more, and no snapshot up from there is whole; "
+            "bring the data back from a copy"
+        )
 
     async def close(self) -> None:
         await self.books.close()

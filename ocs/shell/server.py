@@ -20,6 +20,7 @@ import structlog
 from ocs import command as cmd
 from ocs.diameter.base import LocalNode
 from ocs.diameter.peer import PeerLimits
+from ocs.errors import BadConfiguration
 from ocs.shell import dictionaries, logs
 from ocs.shell.admission import ConfiguredPeer, Doorkeeper
 from ocs.shell.clock import Clock
@@ -61,6 +62,8 @@ def run(config: Config) -> int:
         Conflict: another server holds the data folder.
         BadConfiguration: something named in the configuration cannot be used.
     """
+    if not __debug__:
+        raise BadConfiguration("Python runs with -O, which leaves assertions out, and they guard money; run it without")
     logs.configure(config.logging)
     folder = DataFolder.open(Path(config.data))
     with folder.lock():

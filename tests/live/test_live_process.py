@@ -4,6 +4,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -110,6 +112,14 @@ def test_why_it_does_not_start(tmp_path: Path) -> None:
     assert code == 3
     assert told.endswith("there is no key gy.lisen; did you mean listen?")
     server.api.close()
+
+
+def test_it_does_not_run_without_its_assertions(tmp_path: Path) -> None:
+    command = [sys.executable, "-O", "-m", "ocs", "serve"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 3
+    assert "without" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_damaged_journal_is_not_served(server: OcsServer) -> None:

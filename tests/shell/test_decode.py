@@ -26,8 +26,16 @@ def decoded(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
 
 @pytest.mark.parametrize(
     "text",
-    [GOOD.hex(), GOOD.hex().upper(), "0x" + GOOD.hex(), GOOD.hex(" "), GOOD.hex(":"), GOOD.hex("\n", 16) + "\n"],
-    ids=["plain", "capitals", "0x", "blanks", "colons", "lines"],
+    [
+        GOOD.hex(),
+        GOOD.hex().upper(),
+        "0x" + GOOD.hex(),
+        " ".join(f"0x{octet:02x}" for octet in GOOD),
+        GOOD.hex(" "),
+        GOOD.hex(":"),
+        GOOD.hex("\n", 16) + "\n",
+    ],
+    ids=["plain", "capitals", "0x", "0x of each", "blanks", "colons", "lines"],
 )
 def test_hexadecimal_in_all_its_dresses(capsys: pytest.CaptureFixture[str], text: str) -> None:
     code, out, _ = decoded(capsys, text)

@@ -3,6 +3,8 @@
 import json
 import resource
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,36 @@ def test_a_clock_that_is_wrong(
 ) -> None:
     monkeypatch.setattr(doctor.time, "time", lambda: 1_000_000_000.0)
     assert Examined(capsys, config).grade("clock") == "fault"
+
+
+def test_assertions_that_are_switched_off(config: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-O", "-m", "ocs", "doctor", "--config", str(config), "-o", "json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (python,) = [one for one in json.loads(run.stdout) if one["what"] == "python"]
+    assert run.returncode == 1
+    assert python["grade"] == "fault"
+    assert "run it without -O" in python["mend"]
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"no database" * 20, "no SQLite file"),
+        (b"SQLite format 3\0".ljust(60, b"\0") + (99).to_bytes(4, "big") + bytes(100), "format 99"),
+    ],
+)
+def test_books_that_will_not_open(config: Path, capsys: pytest.CaptureFixture[str], head: bytes, told: str) -> None:
+    folder = made(config.parent / "data").close()
+    folder.books.write_bytes(head)
+    run = Examined(capsys, config)
+    assert run.grade("books") == "fault"
+    assert told in run.found["books"]["told"]
+    assert "made again" in run.found["books"]["mend"]
 
 
 @pytest.mark.parametrize("what", ["journal", "snapshots", "archive"])
