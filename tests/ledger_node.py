@@ -99,17 +99,22 @@ def parse(message: bytes) -> CreditControlRequest:
 
 @dataclass
 class Node:
-    """State, policy, and every event that was decided."""
+    """State, policy, and every event that was decided.
+
+    Attributes:
+        group: the commit group that events are in; 0 gives each a group of its own.
+    """
 
     policy: Policy = field(default_factory=Policy)
     state: State = field(default_factory=State)
     now: UnixMillis = UnixMillis(1_800_000_000_000)
     events: list[Event] = field(default_factory=list)
+    group: int = 0
 
     def step(self, command: cmd.Command) -> Decision:
         decision = decide(self.state, self.policy, command, self.now)
         if decision.event is not None:
-            self.state.group = GroupIndex(len(self.events) + 1)
+            self.state.group = GroupIndex(self.group or len(self.events) + 1)
             evolve(self.state, decision.event)
             self.events.append(decision.event)
         return decision

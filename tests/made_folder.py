@@ -45,6 +45,7 @@ class MadeFolder:
     def commit(self, act: Callable[[], object]) -> None:
         """Carry out `act` on the node; what it decides is one group, and durable."""
         before = len(self.node.events)
+        self.node.group = self.journal.last + 1
         act()
         events = self.node.events[before:]
         if events:
@@ -60,8 +61,6 @@ class MadeFolder:
             self.commit(lambda some=some: [self._do() for _ in range(some)])  # type: ignore[misc]
 
     def _do(self) -> None:
-        # The fold gives each event the group it is in; the node's own count of groups must not differ.
-        self.node.state.group = GroupIndex(self.journal.last + 1)
         self.node.now = UnixMillis(self.node.now + self._rng.randrange(2000))
         used = self._rng.randrange(5_000_000)
         kind = self._rng.random()
@@ -104,6 +103,7 @@ class MadeFolder:
     def trim(self) -> None:
         """Let the journal drop what lies in the archive, with one more group."""
         before = len(self.node.events)
+        self.node.group = self.journal.last + 1
         self.node.top_up(1, "home")
         events = self.node.events[before:]
         index = GroupIndex(self.journal.last + 1)

@@ -132,7 +132,7 @@ class Fold:
             try:
                 one.check()
             except JournalFault as fault:
-                log.error("snapshot damaged; a newer one is used", detail=str(fault))
+                log.warning("snapshot damaged; a newer one is used", detail=str(fault))
             else:
                 return one
         raise JournalFault(

@@ -126,7 +126,7 @@ def test_books_that_end_before_what_is_kept_say_what_to_do(tmp_path: Path) -> No
     folder.folder.books.write_bytes(books)
     min(folder.folder.archive.glob("*.groups")).unlink()
     folder.trim()
-    with pytest.raises(JournalFault, match="are not kept any more; move .* away"):
+    with pytest.raises(JournalFault, match=r"are not kept any more; move .* away"):
         follow(folder.folder, reaching(folder))
     folder.close()
 
