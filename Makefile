@@ -42,7 +42,7 @@ tests: $(VENV)/.stamp
 
 soak: $(VENV)/.stamp  ## the long runs: a hundred kills, thousands of histories; seeds and counts are printed
 	@HYPOTHESIS_PROFILE=soak KILLS=100 FUZZ_MESSAGES=200000 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
-		tests/stateful tests/fuzz tests/live/test_live_kills.py tests/shell/test_capture.py tests/shell/test_books.py
+		tests/stateful tests/fuzz tests/live/test_live_kills.py tests/shell/cli/test_capture.py tests/shell/books/test_books.py
 
 interop: $(VENV)/.stamp  ## independent peers: python-diameter and scapy against a real server
 	@$(BIN)/pytest -v -n 0 tests/live/test_live_python_diameter.py tests/live/test_live_simulator.py

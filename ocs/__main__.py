@@ -2,6 +2,6 @@
 
 import sys
 
-from ocs.shell.cli import main
+from ocs.shell.cli.app import main
 
 sys.exit(main())

@@ -14,9 +14,9 @@ from ocs.command import AdministratorCommand
 from ocs.errors import OcsError, Unavailable
 from ocs.node import Done
 from ocs.shell.api import create_app
-from ocs.shell.backend import Backend, Live, PeerView, WaitingView
-from ocs.shell.books import Books
+from ocs.shell.books.books import Books
 from ocs.shell.config import Config
+from ocs.shell.follower.backend import Backend, Live, PeerView, WaitingView
 from ocs.state import Event, State
 from ocs.units import GroupIndex, SessionId, UnixMillis
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from ocs.shell.journal import Journal
+from ocs.shell.store.journal import Journal
 
 SECTOR_OCTETS: Final = 512
 Write = tuple[int, bytes | int]

@@ -7,11 +7,11 @@ from random import Random
 
 from ledger_node import INITIAL, TERMINATION, UPDATE, Node, ccr, service
 from ocs import command as cmd
-from ocs.shell import records
 from ocs.shell.config import Config
-from ocs.shell.data_folder import DataFolder
-from ocs.shell.fold import Fold
-from ocs.shell.journal import Journal
+from ocs.shell.follower.fold import Fold
+from ocs.shell.store import records
+from ocs.shell.store.data_folder import DataFolder
+from ocs.shell.store.journal import Journal
 from ocs.state import Event
 from ocs.units import Credits, GroupIndex, SessionId, UnixMillis
 

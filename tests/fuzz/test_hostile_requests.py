@@ -17,7 +17,7 @@ from ocs.diameter.framing import read_header
 from ocs.errors import DiameterError
 from ocs.node import Recall
 from ocs.shell import dictionaries
-from ocs.shell.reception import Destinations, Reception
+from ocs.shell.core.reception import Destinations, Reception
 from ocs.units import UnixMillis
 
 MESSAGES = int(os.environ.get("FUZZ_MESSAGES", "4000"))

@@ -9,7 +9,7 @@ import pytest
 
 from live.ocs_server import TOKEN, OcsServer, free_ports
 from live.wire import CCR, INITIAL, Gateway, ccr, mscc
-from ocs.shell.cli import main
+from ocs.shell.cli.app import main
 
 pytestmark = pytest.mark.live
 

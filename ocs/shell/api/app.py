@@ -7,7 +7,7 @@ from pydantic.json_schema import models_json_schema
 
 from ocs.shell.api import docs_page, money, operators, peers, problems, sessions, status
 from ocs.shell.api.gate import Gate
-from ocs.shell.backend import Backend
+from ocs.shell.follower.backend import Backend
 from ocs.version import VERSION
 
 DESCRIPTION: Final = """Administration and reading of a Diameter Gy charging server.

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 
 from ocs.shell.api.gate import PREFIX, bearer
 from ocs.shell.api.paging import no_query
-from ocs.shell.backend import Backend
+from ocs.shell.follower.backend import Backend
 
 
 async def backend_of(request: Request) -> Backend:

@@ -16,7 +16,7 @@ from ocs.shell.api.paging import Page, PageQuery, number_of, page_of
 from ocs.shell.api.problems import responses
 from ocs.shell.api.session_text import session_id_of, session_text
 from ocs.shell.api.values import Body, CreditsText, OctetsText, TimeText, View, time_or_none, time_text
-from ocs.shell.books_rows import ServiceRow, SessionRow
+from ocs.shell.books.rows import ServiceRow, SessionRow
 from ocs.state import Event
 from ocs.units import SESSION_ID_OCTETS_MAX, GroupIndex, SessionId
 

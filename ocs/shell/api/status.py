@@ -13,7 +13,7 @@ from ocs.errors import Unavailable
 from ocs.shell.api.door import ALONE, Behind
 from ocs.shell.api.problems import problem
 from ocs.shell.api.values import View
-from ocs.shell.backend import Backend
+from ocs.shell.follower.backend import Backend
 from ocs.shell.live import Live
 from ocs.state import State
 from ocs.version import VERSION

@@ -1,0 +1,331 @@
+"""The books: what happened, as SQL tables that people can query.  docs/books.md, docs/adr/0009-books.md.
+
+A projection of the journal in one SQLite file, written by the follower alone.  Each batch of groups is one transaction
+that also moves `progress`, so every group counts once, whenever the follower dies.  The file can be made again from
+the journal at any time.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiosqlite
+import structlog
+
+from ocs.errors import BadConfiguration, JournalFault
+from ocs.shell.books.posting import AccountEntry, Posting, ServiceEntry, SessionEntry, fit
+from ocs.shell.books.rows import OperatorRow, ServiceRow, SessionRow, TopUpRow
+from ocs.shell.books.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
+from ocs.shell.store.data_folder import FILE_MODE
+from ocs.state import Event
+from ocs.units import GroupIndex, SessionId, UnixMillis
+
+IN_ONE_QUERY: Final = 500
+"""Values in one `IN (...)`; SQLite takes more, this is enough."""
+
+_SESSION_COLUMNS: Final = (
+    "number, session_id, operator, imsi, msisdn, apn, context_id, peer, origin_host, state, began_at, last_at, "
+    "ended_at, end_cause, termination_cause, requests, used, charged, overrun, result_code, notes, last_group"
+)
+_SESSION_ROW: Final = (
+    "SELECT s.number, s.session_id, o.name, s.imsi, s.msisdn, s.apn, s.context_id, s.peer, s.origin_host, s.state, "
+    "s.began_at, s.last_at, s.ended_at, s.end_cause, s.termination_cause, s.requests, s.used, s.charged, s.overrun, "
+    "s.result_code, s.notes, s.last_group FROM sessions s LEFT JOIN operators o ON o.number = s.operator "
+)
+_ACCOUNT_COLUMNS: Final = "operator, available, reserved, consumed, overrun, written_off, funded, owed"
+
+BUSY_SECONDS: Final = 30.0
+"""People may query the file; a query that takes longer costs the follower a start."""
+
+log = structlog.get_logger()
+
+
+class Books:
+    """The open file.
+
+    Attributes:
+        index: the newest group in it.
+    """
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path, index: GroupIndex) -> None:
+        self._connection = connection
+        self._path = path
+        self.index = index
+        self._accounts: dict[int, AccountEntry] = {}
+        self._next_session = 1
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open the books, and make them where there are none; a damaged file is set aside and made anew.
+
+        Raises:
+            BadConfiguration: a newer release wrote them.
+        """
+        try:
+            return await cls._open(path)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise JournalFault(f"the books {path} cannot be opened: {error}") from None
+            log.warning("the books are damaged; they are made again", reason=str(error), aside=str(_set_aside(path)))
+            return await cls._open(path)
+
+    @classmethod
+    async def _open(cls, path: Path) -> Self:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256, timeout=BUSY_SECONDS)
+        try:
+            # One connection and no write-ahead log: this library may be one with the WAL-reset bug.
+            await connection.execute("PRAGMA journal_mode = TRUNCATE")
+            # The journal is what is durable; a power cut may cost the newest batches here, never half of one.
+            await connection.execute("PRAGMA synchronous = NORMAL")
+            await connection.execute("PRAGMA foreign_keys = ON")
+            version = await _number(connection, "PRAGMA user_version")
+            if version == 0:
+                await connection.executescript(
+                    f"BEGIN; {TABLES} INSERT INTO progress VALUES (1, 0, 0); "
+                    f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
+            check_version(version or SCHEMA_VERSION, path)
+            books = cls(connection, path, GroupIndex(await _number(connection, "SELECT group_index FROM progress")))
+            books._next_session = 1 + await _number(connection, "SELECT coalesce(max(number), 0) FROM sessions")
+            async with connection.execute(f"SELECT {_ACCOUNT_COLUMNS} FROM accounts") as rows:
+                async for operator, *balances in rows:
+                    books._accounts[operator] = AccountEntry(*balances)
+        except BaseException:
+            await connection.close()
+            raise
+        return books
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    # Writing
+
+    async def apply(self, batch: Sequence[tuple[GroupIndex, UnixMillis, Sequence[Event]]]) -> None:
+        """Post some groups in one transaction.
+
+        Args:
+            batch: index, time and events of each; they follow on `index`.
+
+        Raises:
+            JournalFault: the file is damaged, or cannot be written.
+        """
+        assert batch[0][0] == self.index + 1, "each group is posted once"
+        named = {event.session_id for _, _, events in batch for event in events if hasattr(event, "session_id")}
+        try:
+            posting = Posting(self._accounts, await self._entries(named), self._next_session)
+            for index, _, events in batch:
+                posting.post(index, events)
+            index, at, _ = batch[-1]
+            await self._write(posting, index, at)
+        except sqlite3.DatabaseError as error:
+            if _is_damage(error):
+                aside = _set_aside(self._path)
+                raise JournalFault(f"the books were damaged ({error}); set aside as {aside}, made again next") from None
+            raise JournalFault(f"the books {self._path} cannot be written: {error}") from None
+
+    async def _write(self, posting: Posting, index: GroupIndex, at: UnixMillis) -> None:
+        connection = self._connection
+        await connection.execute("BEGIN IMMEDIATE")
+        for statement, rows in groupby(posting.statements, key=itemgetter(0)):
+            await connection.executemany(statement, [values for _, values in rows])
+        await connection.executemany(
+            f"INSERT OR REPLACE INTO accounts ({_ACCOUNT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [_account_row(number, self._accounts[number]) for number in sorted(posting.touched_accounts)],
+        )
+        await connection.executemany(
+            f"INSERT INTO sessions ({_SESSION_COLUMNS}) VALUES ({', '.join('?' * 22)}) "
+            "ON CONFLICT (number) DO UPDATE SET peer = excluded.peer, origin_host = excluded.origin_host, "
+            "state = excluded.state, last_at = excluded.last_at, ended_at = excluded.ended_at, "
+            "end_cause = excluded.end_cause, termination_cause = excluded.termination_cause, "
+            "requests = excluded.requests, used = excluded.used, charged = excluded.charged, "
+            "overrun = excluded.overrun, result_code = excluded.result_code, notes = excluded.notes, "
+            "last_group = excluded.last_group",
+            [_session_row(session) for session in posting.written],
+        )
+        await connection.executemany(
+            "INSERT OR REPLACE INTO session_services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row for session in posting.written for row in _service_rows(session)],
+        )
+        await connection.execute("UPDATE progress SET group_index = ?, at = ?", (index, at))
+        await connection.execute("COMMIT")
+        # From here on these groups are in the books, and are not posted again.
+        self._next_session = posting.next_session
+        self.index = index
+
+    async def replace(self, posting: Posting, index: GroupIndex, at: UnixMillis) -> None:
+        """Begin empty books with the rows of a state; what was before it is kept nowhere any more."""
+        assert self.index == 0
+        self._accounts = posting.accounts
+        await self._write(posting, index, at)
+
+    async def _entries(self, session_ids: Iterable[bytes]) -> dict[bytes, SessionEntry]:
+        """Read the newest row of each of these sessions, with its services."""
+        entries: dict[bytes, SessionEntry] = {}
+        wanted = list(session_ids)
+        for place in range(0, len(wanted), IN_ONE_QUERY):
+            some = wanted[place : place + IN_ONE_QUERY]
+            query = (
+                f"SELECT {_SESSION_COLUMNS} FROM sessions WHERE number IN (SELECT max(number) FROM sessions "
+                f"WHERE session_id IN ({_marks(some)}) GROUP BY session_id)"
+            )
+            async with self._connection.execute(query, some) as rows:
+                async for row in rows:
+                    entry = SessionEntry(*row)
+                    entries[entry.session_id] = entry
+        by_number = {entry.number: entry for entry in entries.values()}
+        numbers = list(by_number)
+        for place in range(0, len(numbers), IN_ONE_QUERY):
+            some_numbers = numbers[place : place + IN_ONE_QUERY]
+            query = f"SELECT * FROM session_services WHERE session IN ({_marks(some_numbers)})"
+            async with self._connection.execute(query, some_numbers) as rows:
+                async for number, rating_group, service_ids, *values in rows:
+                    by_number[number].services[rating_group, service_ids] = ServiceEntry(*values)
+        return entries
+
+    # Reading
+
+    async def session_last_group(self, session_id: SessionId) -> GroupIndex | None:
+        """Give the group of a session's newest event, None for a session that never was."""
+        query = "SELECT last_group FROM sessions WHERE session_id = ? ORDER BY number DESC LIMIT 1"
+        row = await self._row(query, session_id)
+        return GroupIndex(row[0]) if row is not None else None
+
+    async def sessions(
+        self, *, operator: str | None, state: str | None, imsi: str | None, before: int | None, limit: int
+    ) -> list[SessionRow]:
+        """Give sessions, the newest first, without their services; `before` is a row's number."""
+        clauses, values = [], []
+        for clause, value in (
+            ("s.operator = (SELECT number FROM operators WHERE name = ?)", operator),
+            ("s.imsi = ?", imsi),
+            ("s.number < ?", before),
+        ):
+            if value is not None:
+                clauses.append(clause)
+                values.append(value)
+        if state is not None:
+            clauses.append("s.state = ?")
+            values.append(state)
+            if state != "ended":
+                clauses.append("s.state <> 'ended'")  # leads to the small index of what is alive
+        where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
+        async with self._connection.execute(
+            f"{_SESSION_ROW}{where}ORDER BY s.number DESC LIMIT ?", (*values, limit)
+        ) as rows:
+            return [SessionRow(*row) async for row in rows]
+
+    async def session(self, session_id: SessionId) -> SessionRow | None:
+        """Give the newest session of this Session-Id, with its services."""
+        row = await self._row(f"{_SESSION_ROW}WHERE s.session_id = ? ORDER BY s.number DESC LIMIT 1", session_id)
+        if row is None:
+            return None
+        found = SessionRow(*row)
+        query = "SELECT * FROM session_services WHERE session = ? ORDER BY rating_group, service_ids"
+        async with self._connection.execute(query, (found.number,)) as rows:
+            async for _, rating_group, service_ids, *values in rows:
+                group = None if rating_group < 0 else rating_group
+                found.services.append(ServiceRow(group, tuple(map(int, service_ids.split())), *values))
+        return found
+
+    async def top_ups(self, operator: str, *, after: int, limit: int) -> list[TopUpRow]:
+        """Give an operator's top-ups in their order, from the one after number `after`."""
+        query = (
+            "SELECT t.number, t.at, o.name, t.amount, t.kind, t.reference, t.key, t.reversed FROM top_ups t "
+            "JOIN operators o ON o.number = t.operator WHERE o.name = ? AND t.number > ? ORDER BY t.number LIMIT ?"
+        )
+        async with self._connection.execute(query, (operator, after, limit)) as rows:
+            return [TopUpRow(*row) async for row in rows]
+
+    async def operators(self) -> list[OperatorRow]:
+        """Give all operators with their balances, as the books count them."""
+        query = (
+            "SELECT o.number, o.name, a.available, a.reserved, a.consumed, a.overrun, a.written_off, a.funded, a.owed "
+            "FROM operators o JOIN accounts a ON a.operator = o.number ORDER BY o.number"
+        )
+        async with self._connection.execute(query) as rows:
+            return [OperatorRow(*row) async for row in rows]
+
+    async def _row(self, query: str, *values: object) -> Any:
+        async with self._connection.execute(query, values) as rows:
+            return await rows.fetchone()
+
+
+def check_version(version: int, path: Path) -> None:
+    """Take only the format that this release writes.
+
+    Raises:
+        BadConfiguration: it is another one.
+    """
+    if version != SCHEMA_VERSION:
+        raise BadConfiguration(
+            f"the books {path} have format {version}, and this release writes {SCHEMA_VERSION}: a newer release made "
+            "them; run that one, or move the file away and it is made again from the journal"
+        )
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _account_row(operator: int, account: AccountEntry) -> tuple[object, ...]:
+    return (
+        operator,
+        *map(
+            fit,
+            (
+                account.available,
+                account.reserved,
+                account.consumed,
+                account.overrun,
+                account.written_off,
+                account.funded,
+                account.owed,
+            ),
+        ),
+    )
+
+
+def _session_row(session: SessionEntry) -> tuple[object, ...]:
+    return tuple(fit(getattr(session, name)) for name in _SESSION_COLUMNS.split(", "))
+
+
+def _service_rows(session: SessionEntry) -> Iterable[tuple[object, ...]]:
+    for (rating_group, service_ids), service in session.services.items():
+        values = (
+            service.tariff,
+            service.granted,
+            service.used,
+            service.charged,
+            service.overrun,
+            service.reserved,
+            service.result_code,
+        )
+        yield session.number, rating_group, service_ids, *map(fit, values)
+
+
+async def _number(connection: aiosqlite.Connection, query: str) -> int:
+    async with connection.execute(query) as rows:
+        row = await rows.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a damaged file, and its rollback journal with it; nothing is thrown away."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    left = path.with_name(path.name + "-journal")
+    if left.exists():
+        left.rename(aside.with_name(aside.name + "-journal"))
+    return aside

@@ -1,0 +1,100 @@
+"""Begin the books with a state, where the journal no longer reaches back to its beginning."""
+
+from ocs.balance.event import TopUpKind
+from ocs.credit_control.event import EndCause, State
+from ocs.shell.books.posting import AccountEntry, Posting, ServiceEntry, SessionEntry
+from ocs.state import State as Node
+
+
+def posting(state: Node) -> Posting:
+    """Give the rows of a state: operators, money, peers, and the sessions still in memory.
+
+    What a session was charged beyond the balance is not told apart there, and stands as charged.
+    """
+    rows = Posting({}, {}, 1)
+    _operators(rows, state)
+    _sessions(rows, state)
+    for peer in state.peers.values():
+        rows.add(
+            "INSERT INTO peers VALUES (?, ?, ?, ?)", peer.origin_host, " ".join(peer.addresses), peer.profile, peer.at
+        )
+    return rows
+
+
+def _operators(rows: Posting, state: Node) -> None:
+    for operator in state.charging.operators.all():
+        account = operator.account
+        rows.add(
+            "INSERT INTO operators VALUES (?, ?, ?, ?)",
+            *(operator.number, operator.name, operator.added_at, operator.grant_max),
+        )
+        for prefix in operator.prefixes:
+            rows.add("INSERT INTO prefixes VALUES (?, ?)", prefix, operator.number)
+        rows.accounts[operator.number] = AccountEntry(
+            account.available,
+            account.reserved,
+            account.consumed,
+            account.overrun,
+            account.written_off,
+            account.funded,
+            account.owed,
+        )
+        rows.touched_accounts.add(operator.number)
+    for tariff in state.charging.tariffs.all():
+        rows.add(
+            "INSERT INTO tariffs VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(
+                tariff.number,
+                tariff.operator,
+                tariff.rating_group,
+                tariff.apn,
+                tariff.price,
+                tariff.per_octets,
+                state.at,
+            ),
+        )
+    for number, top_up in state.top_ups.items():
+        rows.add(
+            "INSERT INTO top_ups VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            *(number, top_up.operator, top_up.at, top_up.amount, TopUpKind(top_up.kind).name.lower()),
+            *(top_up.reference, top_up.key, state.reversed_credits.get(number, 0)),
+        )
+
+
+def _sessions(rows: Posting, state: Node) -> None:
+    sessions = state.charging.sessions
+    for session_id in sessions:
+        session = sessions.get(session_id)
+        assert session is not None
+        gateway = sessions.gateways[session.gateway]
+        ended = session.state == State.ENDED
+        entry = SessionEntry(
+            rows.next_session,
+            session_id,
+            session.operator or None,
+            session.imsi,
+            "",
+            session.apn,
+            "",
+            gateway.peer,
+            gateway.origin_host,
+            State(session.state).name.lower(),
+            session.opened_at,
+            session.changed_at,
+            session.changed_at if ended else None,
+            EndCause(session.end_cause).name.lower() if ended else None,
+            None,
+            len(session.answers),
+            sum(service.used for service in session.services),
+            sum(service.charged for service in session.services),
+            0,
+            session.answers[-1].result_code if session.answers else 0,
+            0,
+            session.last,
+        )
+        for service in session.services:
+            entry.services[service.rating_group, " ".join(map(str, service.service_ids))] = ServiceEntry(
+                service.tariff, service.granted, service.used, service.charged, 0, service.reserved, 0
+            )
+        rows.next_session += 1
+        rows.written.append(entry)

@@ -1,0 +1,173 @@
+"""Commit groups: what was decided goes to the journal together, and only then is anybody answered.
+
+One group is in flight on the journal thread while the next one fills; there is no timer and nothing to tune.  Any
+failure of the journal ends the process at once: what was not answered did not happen.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final
+
+from ocs.shell.store import records
+from ocs.shell.store.journal import Journal
+from ocs.state import Event
+from ocs.units import GroupIndex, UnixMillis
+
+EXIT_STORE: Final = 4
+REMOVED_PER_COMMIT: Final = 4
+"""Old groups taken out with each commit: they never pile up, and no commit waits for them."""
+
+Answering = Callable[[], None]
+
+
+class _Group:
+    __slots__ = ("answers", "at", "events", "index")
+
+    def __init__(self, index: GroupIndex) -> None:
+        self.index = index
+        self.at = UnixMillis(0)
+        self.events: list[Event] = []
+        self.answers: list[Answering] = []
+
+
+class Committer:
+    """Owns the journal while the server runs; `submit` and `after_sync` are called on the event loop alone.
+
+    Attributes:
+        synced: the newest group that is durable.
+        born_seconds: when the journal was made; Origin-State-Id for as long as no session state is lost.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        loop: asyncio.AbstractEventLoop,
+        on_answered: Callable[[], None],
+        on_synced: Callable[[GroupIndex], None],
+    ) -> None:
+        """Take the journal over.
+
+        Args:
+            on_answered: called when some answers have been given, so that they leave in one write per connection.
+            on_synced: called with each group that is durable now, after its answers.
+        """
+        self._journal = journal
+        self._loop = loop
+        self._on_answered = on_answered
+        self._on_synced = on_synced
+        self.synced = journal.last
+        self.born_seconds = journal.created_at // 1000
+        self._filling = _Group(GroupIndex(journal.last + 1))
+        self._in_flight: _Group | None = None
+        self._scheduled = False
+        self._flight_began = 0.0
+        self._queue: SimpleQueue[tuple[GroupIndex, UnixMillis, bytes] | None] = SimpleQueue()
+        self._trim_through = GroupIndex(0)
+        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.groups = 0
+        self.events = 0
+        self.commit_seconds = 0.0
+        self._thread.start()
+
+    @property
+    def filling(self) -> GroupIndex:
+        """The index of the group that the next event will be in."""
+        return self._filling.index
+
+    def submit(self, event: Event) -> None:
+        """Put an event into the filling group."""
+        self._filling.events.append(event)
+        self._filling.at = event.at
+        self._schedule()
+
+    def after_sync(self, answering: Answering) -> None:
+        """Call `answering` once everything decided so far is durable; never within this call."""
+        if self._filling.events or self._in_flight is None:
+            self._filling.answers.append(answering)
+            self._schedule()
+        else:
+            self._in_flight.answers.append(answering)
+
+    def waiting_seconds(self) -> float:
+        """Tell for how long the group in flight has been under way."""
+        return time.monotonic() - self._flight_began if self._in_flight is not None else 0.0
+
+    def trim(self, through: GroupIndex) -> None:
+        """Let groups up to this one go, a few with each commit."""
+        self._trim_through = max(self._trim_through, through)
+
+    async def drain(self) -> None:
+        """Wait until nothing is filling or in flight."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Write what is left, then give the journal up."""
+        await self.drain()
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._journal.close()
+
+    def _schedule(self) -> None:
+        self._idle.clear()
+        if self._in_flight is None and not self._scheduled:
+            self._scheduled = True
+            # Not at once: all that came with the same read of a socket shares this group.
+            self._loop.call_soon(self._launch)
+
+    def _launch(self) -> None:
+        self._scheduled = False
+        if self._in_flight is not None:
+            return  # what fills now goes when that one has landed
+        group = self._filling
+        if not group.events:
+            # Nothing is to be written, and nothing was in flight that these answers could have seen.
+            answers, group.answers = group.answers, []
+            self._give(answers)
+            if not group.answers and not group.events:
+                self._idle.set()
+            return
+        self._in_flight = group
+        self._filling = _Group(GroupIndex(group.index + 1))
+        self._flight_began = time.monotonic()
+        self.groups += 1
+        self.events += len(group.events)
+        self._queue.put((group.index, group.at, records.encode(group.events)))
+
+    def _landed(self) -> None:
+        group = self._in_flight
+        assert group is not None
+        # The group is durable: whatever its events decided may now be told.
+        self._in_flight = None
+        self.synced = group.index
+        self.commit_seconds += time.monotonic() - self._flight_began
+        self._give(group.answers)
+        self._on_synced(group.index)
+        if self._filling.events or self._filling.answers:
+            self._launch()
+        else:
+            self._idle.set()
+
+    def _give(self, answers: list[Answering]) -> None:
+        for answering in answers:
+            answering()
+        self._on_answered()
+
+    def _write(self) -> None:
+        """Run on the journal thread: one append after another, in order."""
+        while (item := self._queue.get()) is not None:
+            index, at, payload = item
+            try:
+                through = self._trim_through
+                self._journal.append(index, at, payload, remove_through=through, at_most=REMOVED_PER_COMMIT)
+            except BaseException as error:  # noqa: BLE001  # whatever it is, nothing may be answered after it
+                sys.stderr.write(f"the journal cannot be written ({error}); nothing is answered any more, stopping\n")
+                sys.stderr.flush()
+                os._exit(EXIT_STORE)
+            self._loop.call_soon_threadsafe(self._landed)

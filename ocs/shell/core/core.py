@@ -1,0 +1,444 @@
+"""The core: one event loop that does nothing but Diameter, decide and commit.  DESIGN: a still core, a thin shell.
+
+    request -> Reception -> decide -> event -> Committer -> sync -> answer
+
+No rule lives here; what is told to anybody waits for the newest group it could have seen.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+
+import structlog
+
+from ocs import command as cmd
+from ocs.credit_control import answer as cca
+from ocs.credit_control.event import Expired, Gateway, Note, Refused, Stepped
+from ocs.credit_control.event import State as SessionState
+from ocs.credit_control.one_time import MOVES_NOTHING
+from ocs.credit_control.policy import Policy
+from ocs.credit_control.request import CreditControlRequest
+from ocs.credit_control.session import Answer as StoredAnswer
+from ocs.credit_control.supervision import Supervision
+from ocs.diameter import base
+from ocs.diameter.base import Introduction, LocalNode
+from ocs.diameter.codes import CcRequestType, DisconnectCause
+from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, Unanswered, WatchdogChanged
+from ocs.diameter.peer import Admission, PeerLimits, Verdict
+from ocs.diameter.peer_state import State as PeerState
+from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
+from ocs.node import Decision, Done, Recall, decide, evolve
+from ocs.shell.clock import Clock
+from ocs.shell.core.admission import Doorkeeper
+from ocs.shell.core.committer import Committer
+from ocs.shell.core.diameter_tcp import DiameterConnection
+from ocs.shell.core.measures import Measures
+from ocs.shell.core.outgoing import Outgoing
+from ocs.shell.core.reception import Reception
+from ocs.shell.live import Live, PeerView
+from ocs.state import Event, PeerAllowed, PeerRevoked, State
+from ocs.units import SECOND, SessionId, UnixMillis
+
+SHED_SECONDS = 0.25
+"""A commit under way for longer means a queue that would end in late answers."""
+
+EXIT_BUG = 70
+"""As in sysexits.h: an internal software error."""
+
+SUPERVISED_AT_ONCE = 200
+"""Sessions ended between two looks at the sockets: a burst of expiries delays nobody's answer."""
+
+Recollector = Callable[[SessionId, int], Awaitable[Stepped | None]]
+
+log = structlog.get_logger()
+
+
+class Core:
+    """State, journal and connections of the running server."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        policy: Policy,
+        clock: Clock,
+        committer: Committer,
+        reception: Reception,
+        doorkeeper: Doorkeeper,
+        local: LocalNode,
+        limits: PeerLimits,
+        measures: Measures,
+        deadline_ms: int,
+        connections_max: int,
+        connections_per_address_max: int,
+        room: Callable[[], bool],
+    ) -> None:
+        self.state = state
+        self.policy = policy
+        self.local = local
+        self.limits = limits
+        self.measures = measures
+        self.committer = committer
+        self.doorkeeper = doorkeeper
+        self.serving = False
+        self.started_at = clock.now()
+        self.recollect: Recollector | None = None
+        self._clock = clock
+        self._reception = reception
+        self._identity = cca.Identity.of(local.origin_host, local.origin_realm)
+        self._deadline_ms = deadline_ms
+        self._connections_max = connections_max
+        self._per_address_max = connections_per_address_max
+        self._room = room
+        self._connections: set[DiameterConnection] = set()
+        self._all_gone = asyncio.Event()
+        self._by_peer: dict[str, DiameterConnection] = {}
+        self._touched: set[DiameterConnection] = set()
+        self._supervision = Supervision()
+        self._outgoing = Outgoing(self)
+        self._tasks: set[asyncio.Task[None]] = set()
+        state.charging.sessions.supervise(self._supervision)
+
+    def now(self) -> UnixMillis:
+        return self._clock.now()
+
+    # One step
+
+    def step(self, command: cmd.Command) -> Decision:
+        """Decide and evolve; what comes of it may be told only through `Committer.after_sync`.
+
+        Raises:
+            OcsError: the command is refused; nothing has changed.
+        """
+        decision = decide(self.state, self.policy, command, self.now())
+        if decision.event is not None:
+            self.state.group = self.committer.filling
+            try:
+                evolve(self.state, decision.event)
+            except BaseException:
+                # Half of an event may be in the state: nothing can be answered from it any more.  The journal does not
+                # hold the event, so the next start is sound.
+                log.critical("a bug in evolve; stopping", exc_info=True, command=type(command).__name__)
+                os._exit(EXIT_BUG)
+            self.committer.submit(decision.event)
+            self._note(decision.event)
+        return decision
+
+    def administer(self, command: cmd.AdministratorCommand, reply: Callable[[Done], None]) -> None:
+        """Carry out an administrator's command; `reply` is called once it is durable.
+
+        Raises:
+            OcsError: it is refused.
+        """
+        outcome = self.step(command).outcome
+        assert isinstance(outcome, Done)
+        self.committer.after_sync(partial(self._administered, command, outcome, reply))
+
+    def _administered(self, command: cmd.AdministratorCommand, done: Done, reply: Callable[[Done], None]) -> None:
+        reply(done)
+        match command, done.event:
+            case cmd.TopUp(operator=name), _ if not done.repeated:
+                self._outgoing.reauthorise(name)
+            case cmd.TerminateSession(session_id=session_id), _:
+                self._outgoing.abort(SessionId(session_id))
+            case _, PeerAllowed(origin_host=host):
+                self.doorkeeper.forget(host)
+            case _, PeerRevoked(origin_host=host):
+                self._turn_out(host)
+
+    # Diameter requests
+
+    def serve(self, connection: DiameterConnection, request: Request) -> None:
+        """Serve one CCR: check, decide, and answer after the sync."""
+        try:
+            charged = self._reception.receive(request.message, request.header, connection.realm)
+            self._shed_if_late(charged)
+            gateway = Gateway(charged.origin_host, charged.origin_realm, connection.peer, connection.profile.name)
+            decision = self.step(cmd.Charge(charged, gateway))
+        except DiameterError as error:
+            self._refuse(connection, request, error)
+            return
+        except Exception:  # a bug met by one request: nothing has changed, and the others go on
+            log.exception("a bug in serving a request", peer=connection.peer)
+            self._refuse(connection, request, UnableToComply("this server failed; its log says more"))
+            return
+        if isinstance(decision.outcome, Recall):
+            self._recall(connection, request, decision.outcome)
+        else:
+            self._promise(connection, request, charged, decision)
+
+    def _shed_if_late(self, request: CreditControlRequest) -> None:
+        """Refuse new work early rather than answer it late; a CCR-T is always served: it ends what costs."""
+        if request.request_type == CcRequestType.TERMINATION:
+            return
+        if self.committer.waiting_seconds() > SHED_SECONDS:
+            self.measures.shed["journal"] += 1
+            raise TooBusy("the journal is slow; try another server, or again in a moment")
+        if not self._room():
+            self.measures.shed["disk"] += 1
+            raise TooBusy("the disk of the journal is nearly full")
+
+    def _promise(
+        self, connection: DiameterConnection, request: Request, charged: CreditControlRequest, decision: Decision
+    ) -> None:
+        answer = decision.outcome
+        assert isinstance(answer, StoredAnswer)
+        if decision.event is None and charged.action not in MOVES_NOTHING:
+            self.measures.repeats += 1
+        message = cca.write(charged, answer, self._identity, self.policy)
+        self.measures.answers[connection.peer, charged.request_type.name.lower(), answer.result_code] += 1
+        for service in answer.services:
+            self.measures.services[service.result_code] += 1
+            self.measures.granted_octets += service.granted
+        if answer.result_code // 1000 != 2:
+            connection.errors += 1
+        self.committer.after_sync(partial(self._answer, connection, request, charged, message))
+
+    def _answer(
+        self, connection: DiameterConnection, request: Request, charged: CreditControlRequest, message: bytes
+    ) -> None:
+        """Send what is durable now, unless the gateway has given up waiting."""
+        waited = self.now() - request.received
+        if waited > self._deadline_ms:
+            self.measures.late += 1
+            connection.machine.drop(request)
+            self.step(cmd.DropAnswer(charged.session_id, charged.number))
+        else:
+            connection.machine.answer(request, message)
+            self.measures.answered(waited / SECOND)
+        self._touched.add(connection)
+
+    def _refuse(self, connection: DiameterConnection, request: Request, error: DiameterError) -> None:
+        connection.errors += 1
+        self.measures.answers[connection.peer, "malformed", error.result_code] += 1
+        log.info("request refused", peer=connection.peer, result_code=error.result_code, reason=error.detail)
+        message = base.error_answer(request.message, self.local, error)
+        self.committer.after_sync(partial(self._send_refusal, connection, request, message))
+
+    def _send_refusal(self, connection: DiameterConnection, request: Request, message: bytes) -> None:
+        connection.machine.answer(request, message)
+        self._touched.add(connection)
+
+    def _recall(self, connection: DiameterConnection, request: Request, recall: Recall) -> None:
+        """Ask the follower, which reads the journal, whether this request was served before."""
+        self.measures.recalls += 1
+        if self.recollect is None:
+            self._refuse(connection, request, TooBusy("the journal's reader is starting; try again in a moment"))
+            return
+        task = asyncio.get_running_loop().create_task(self._recollected(connection, request, recall))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _recollected(self, connection: DiameterConnection, request: Request, recall: Recall) -> None:
+        assert self.recollect is not None
+        try:
+            event = await self.recollect(recall.request.session_id, recall.request.number)
+            decision = self.step(cmd.Recalled(recall.request, recall.gateway, event))
+        except Unavailable as error:
+            self._refuse(connection, request, TooBusy(str(error)))
+            return
+        except DiameterError as error:
+            self._refuse(connection, request, error)
+            return
+        self._promise(connection, request, recall.request, decision)
+
+    def flush(self) -> None:
+        """Send each connection the answers it has got, in one write."""
+        touched, self._touched = self._touched, set()
+        for connection in touched:
+            connection.flush()
+
+    def _note(self, event: Event) -> None:
+        """Count an event, and log what someone should know of."""
+        match event:
+            case Stepped():
+                for step in event.services:
+                    self.measures.used_octets += step.used
+                    self.measures.overrun_credits += step.overrun
+                for note in Note(event.notes):
+                    assert note.name is not None
+                    self.measures.notes[note.name.lower()] += 1
+                if event.notes & (Note.LATE_REPEAT | Note.OVERRUN):
+                    log.warning(
+                        "use to look at",
+                        session_id=event.session_id.decode("utf-8", "replace"),
+                        cc_request_number=event.number,
+                        notes=[str(note.name).lower() for note in Note(event.notes)],
+                    )
+            case Refused():
+                self.measures.conflicts += 1
+                log.warning(
+                    "request in conflict",
+                    session_id=event.session_id.decode("utf-8", "replace"),
+                    cc_request_number=event.number,
+                    result_code=event.result_code,
+                    octets=event.used,
+                    reason=event.detail,
+                )
+            case Expired():
+                self.measures.expired += 1
+
+    # Supervision
+
+    async def supervise(self) -> None:
+        """End sessions whose supervision is due, a few at a time, for as long as the server runs."""
+        while True:
+            due = self._supervision.next_due()
+            wait = 1.0 if due is None else min(1.0, (due - self.now()) / SECOND)
+            if wait > 0:
+                await asyncio.sleep(wait)
+                continue
+            for place, session_id in enumerate(self._supervision.take(self.now())):
+                if place % SUPERVISED_AT_ONCE == SUPERVISED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                self._supervise(session_id)
+
+    def _supervise(self, session_id: SessionId) -> None:
+        self.step(cmd.Supervise(session_id))
+        session = self.state.charging.sessions.get(session_id)
+        if session is not None and session.state != SessionState.ENDED:
+            self._supervision.watch(session_id, session.deadline)
+
+    # Connections
+
+    def connected(self, connection: DiameterConnection) -> str | None:
+        """Take a connection within the limits; the reason otherwise."""
+        same = sum(other.address == connection.address for other in self._connections)
+        reason = None
+        if len(self._connections) >= self._connections_max:
+            reason = "connections-max"
+        elif same >= self._per_address_max:
+            reason = "connections-per-address-max"
+        elif not self.serving:
+            reason = "stopping"
+        if reason is not None:
+            self.measures.refused_peers[reason] += 1
+            return reason
+        self._connections.add(connection)
+        self.measures.connections = len(self._connections)
+        return None
+
+    def admit(self, connection: DiameterConnection, introduction: Introduction) -> Admission:
+        reason = self.doorkeeper.judge(introduction, connection.address, self.now())
+        if reason is not None:
+            self.measures.refused_peers["unknown-peer"] += 1
+            log.warning(
+                "peer refused",
+                peer=introduction.origin_host,
+                address=connection.address,
+                reason=reason,
+                mend=f"ocs peer allow {introduction.origin_host} --address {connection.address}",
+            )
+            return Admission(Verdict.REFUSE, reason)
+        old = self._by_peer.get(introduction.origin_host.lower())
+        if old is not None:
+            if not old.machine.yields_to(introduction, self.now()):
+                return Admission(Verdict.BUSY, "this identity is connected already")
+            old.act(partial(old.machine.lost, self.now()))
+            old.transport.abort()
+        return Admission(Verdict.ACCEPT)
+
+    def opened(self, connection: DiameterConnection, introduction: Introduction) -> None:
+        connection.peer = introduction.origin_host
+        connection.realm = introduction.origin_realm
+        connection.profile = self.doorkeeper.profile(introduction)
+        self._by_peer[introduction.origin_host.lower()] = connection
+        log.info("peer open", peer=connection.peer, address=connection.address, profile=connection.profile.name)
+
+    def happened(self, connection: DiameterConnection, happening: Happening) -> None:
+        match happening:
+            case Closed(reason, detail):
+                self.measures.closed[str(reason)] += 1
+                log.info(
+                    "peer closed", peer=connection.peer, address=connection.address, reason=str(reason), detail=detail
+                )
+            case WatchdogChanged(state):
+                log.warning("watchdog", peer=connection.peer, state=state.name)
+            case Opened() | _:
+                pass
+
+    def closed(self, connection: DiameterConnection) -> None:
+        self._connections.discard(connection)
+        self.measures.connections = len(self._connections)
+        if not self._connections:
+            self._all_gone.set()
+        if self._by_peer.get(connection.peer.lower()) is connection:
+            del self._by_peer[connection.peer.lower()]
+
+    def connection_of(self, peer: str) -> DiameterConnection | None:
+        """Give the open connection of a peer."""
+        connection = self._by_peer.get(peer.lower())
+        return connection if connection is not None and connection.machine.state is PeerState.OPEN else None
+
+    def answered(self, connection: DiameterConnection, answer: Answer) -> None:
+        self._outgoing.answered(connection, answer)
+
+    def unanswered(self, connection: DiameterConnection, happening: Unanswered) -> None:
+        self._outgoing.unanswered(connection, happening)
+
+    def _turn_out(self, host: str) -> None:
+        connection = self.connection_of(host)
+        if connection is not None and self.doorkeeper.judge_again(host, connection.address) is not None:
+            cause = DisconnectCause.DO_NOT_WANT_TO_TALK_TO_YOU
+            connection.act(partial(connection.machine.disconnect, cause, self.now()))
+
+    # What others ask
+
+    def live(self) -> Live:
+        """Give a view of the running core."""
+        self.measures.groups = self.committer.groups
+        self.measures.events = self.committer.events
+        self.measures.commit_seconds = self.committer.commit_seconds
+        self.measures.clock_drift_seconds = self._clock.drift_ms() / SECOND
+        return Live(
+            self.started_at,
+            self.now(),
+            self.committer.synced,
+            self.serving,
+            [_view(connection) for connection in self._connections if connection.peer],
+            list(self.doorkeeper.waiting.values()),
+            self.measures.text(),
+        )
+
+    async def stop(self, seconds: float) -> None:
+        """Say goodbye to every peer, answer what is in flight, and wait for the journal."""
+        self.serving = False
+        for connection in list(self._connections):
+            if connection.machine.want_close:
+                continue
+            if connection.machine.state is PeerState.OPEN:
+                connection.act(partial(connection.machine.disconnect, DisconnectCause.REBOOTING, self.now()))
+            else:
+                connection.transport.close()
+        self._all_gone.clear()
+        if self._connections:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_gone.wait(), seconds)
+        for connection in list(self._connections):
+            connection.transport.abort()
+        await self.committer.drain()
+
+
+def _view(connection: DiameterConnection) -> PeerView:
+    machine = connection.machine
+    identity = machine.identity
+    watchdog = machine.watchdog_state
+    return PeerView(
+        origin_host=connection.peer,
+        origin_realm=connection.realm,
+        address=f"[{connection.address}]:{connection.port}"
+        if ":" in connection.address
+        else f"{connection.address}:{connection.port}",
+        profile=connection.profile.name,
+        product_name=identity.product_name if identity is not None else "",
+        state=machine.state.name,
+        watchdog=watchdog.name if watchdog is not None else "",
+        secure=connection.secure,
+        since=connection.since,
+        requests=machine.counters.requests,
+        answers=machine.counters.answers,
+        errors=connection.errors,
+        last_watchdog_ms=-1,
+    )

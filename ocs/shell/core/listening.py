@@ -1,0 +1,117 @@
+"""The sockets of a server: Diameter in the clear and over TLS, and the one for HTTP that followers inherit."""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import ssl
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from ocs.errors import BadConfiguration
+from ocs.shell.config import Gy, parse_listen
+from ocs.shell.core.diameter_tcp import DiameterConnection, Host
+
+BACKLOG: Final = 512
+TLS_HANDSHAKE_SECONDS: Final = 10
+DOOR_SECONDS: Final = 5.0
+"""The follower of a core that was killed may still hold the HTTP socket for a moment."""
+
+
+async def gy_servers(config: Gy, core: Host) -> list[asyncio.Server]:
+    """Open every socket that gateways connect to, without accepting yet.
+
+    Raises:
+        BadConfiguration: one cannot be opened, or a file of TLS cannot be used.
+    """
+    loop = asyncio.get_running_loop()
+    servers = []
+    wanted: list[tuple[str, str, ssl.SSLContext | None]] = [("gy.listen", place, None) for place in config.listen]
+    tls = config.tls
+    if tls is not None:
+        context = _tls_context(tls.certificate, tls.key, tls.ca, required=tls.require_client_certificate)
+        wanted.extend(("gy.tls.listen", place, context) for place in tls.listen)
+    for key, place, security in wanted:
+        host, port = parse_listen(place)
+        try:
+            server = await loop.create_server(
+                partial(DiameterConnection, core, secure=security is not None),
+                host,
+                port,
+                ssl=security,
+                ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS if security is not None else None,
+                backlog=BACKLOG,
+                start_serving=False,
+            )
+        except OSError as error:
+            raise BadConfiguration(
+                f"{key}: {place} cannot be opened ({error.strerror or error}); stop what holds it, or choose another"
+            ) from None
+        servers.append(server)
+    return servers
+
+
+async def http_socket(listen: str) -> socket.socket:
+    """Open the socket for HTTP, which every follower in turn inherits.
+
+    Raises:
+        BadConfiguration: it cannot be opened.
+    """
+    host, port = parse_listen(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    until = time.monotonic() + DOOR_SECONDS
+    while True:
+        try:
+            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                await asyncio.sleep(0.05)
+                continue
+            raise BadConfiguration(
+                f"api.listen: {listen} cannot be opened ({error.strerror or error}); "
+                "stop what holds it, or choose another"
+            ) from None
+
+
+def place_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def addresses(listen: list[str]) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+    """Give the addresses for Host-IP-Address; a wildcard stands for the address the routing table would use."""
+    found = []
+    for place in listen:
+        host, _ = parse_listen(place)
+        with suppress(ValueError):
+            address = ipaddress.ip_address(host)
+            found.append(address if not address.is_unspecified else ipaddress.ip_address(_own_address(address.version)))
+    return tuple(dict.fromkeys(found)) or (ipaddress.ip_address("127.0.0.1"),)
+
+
+def _own_address(version: int) -> str:
+    family, elsewhere = (socket.AF_INET6, "2001:db8::1") if version == 6 else (socket.AF_INET, "192.0.2.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect((elsewhere, 9))  # chooses a route; nothing is sent
+        return str(probe.getsockname()[0])
+    return "::1" if version == 6 else "127.0.0.1"
+
+
+def _tls_context(certificate: str, key: str, ca: str, *, required: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise BadConfiguration(
+            f"gy.tls: certificate {certificate} with key {key}: {error}; name PEM files that belong together "
+            "and that this user may read"
+        ) from None
+    try:
+        context.load_verify_locations(ca)
+    except (OSError, ssl.SSLError) as error:
+        raise BadConfiguration(f"gy.tls.ca: {ca}: {error}; name a PEM file that this user may read") from None
+    context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+    return context

@@ -1,0 +1,240 @@
+"""The follower: a process beside the core that folds the same journal, and is the door for everything but Diameter.
+
+It keeps the books, writes snapshots and the archive, serves HTTP, and sends commands to the core.  It may die at any
+time: the core starts it again, and Gy goes on meanwhile.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+import uvicorn
+
+from ocs import errors
+from ocs.command import AdministratorCommand
+from ocs.credit_control.event import Stepped
+from ocs.node import Done
+from ocs.shell import link, logs
+from ocs.shell.api import create_app
+from ocs.shell.books.books import Books
+from ocs.shell.config import Config
+from ocs.shell.follower.fold import Fold
+from ocs.shell.inheritance import Inheritance
+from ocs.shell.live import Live
+from ocs.shell.store.data_folder import DataFolder, holding_books
+from ocs.state import Event, State
+from ocs.units import GroupIndex, SessionId
+
+ASK_SECONDS: Final = 10.0
+PREDECESSOR_SECONDS: Final = 10.0
+"""How long a follower waits for the one before it, which the core may have lost sight of, to end."""
+
+BEHIND_SECONDS: Final = 5.0
+"""Under a burst the reader lags a moment; only a lasting lag is worth a word."""
+
+DOOR_CLOSING_SECONDS: Final = 3.0
+EXIT_STORE: Final = 4
+EXIT_BUG: Final = 70
+"""As in sysexits.h: an internal software error."""
+
+log = structlog.get_logger()
+
+
+class Follower:
+    """Joins the fold, the way to the core and the door.  Implements `ocs.shell.follower.backend.Backend`."""
+
+    def __init__(self, config: Config, fold: Fold, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.config = config
+        self._fold = fold
+        self._reader = reader
+        self._writer = writer
+        self._connected = True
+        self._asks = count(1)
+        self._waiting: dict[int, asyncio.Future[link.ToFollower]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        fold.on_archived = lambda through: self._writer.write(link.frame(link.Trim(through)))
+        writer.write(link.frame(link.Follow()))
+
+    # Backend
+
+    @property
+    def healthy(self) -> dict[str, str]:
+        faults = {}
+        if not self._connected:
+            faults["core"] = "not connected"
+        if self._fold.behind_seconds() > BEHIND_SECONDS:
+            faults["journal"] = f"{self._fold.target - self._fold.index} groups are still to be read"
+        return faults
+
+    async def state(self) -> State:
+        reply = await self._ask(link.AskIndex(next(self._asks)))
+        assert isinstance(reply, link.Index)
+        await self._fold.reach(reply.index)
+        return self._fold.state
+
+    async def books(self) -> Books:
+        await self.state()
+        return self._fold.books
+
+    async def command(self, command: AdministratorCommand) -> Done:
+        reply = await self._ask(link.Ask(next(self._asks), command))
+        if isinstance(reply, link.Failed):
+            kind = getattr(errors, reply.error, errors.OcsError)
+            raise kind(reply.detail)
+        assert isinstance(reply, link.Told)
+        await self._fold.reach(reply.index)
+        return Done(reply.event, reply.repeated)
+
+    async def live(self) -> Live:
+        reply = await self._ask(link.AskLive(next(self._asks)))
+        assert isinstance(reply, link.LiveView)
+        return reply.live
+
+    async def history(self, session_id: SessionId) -> list[tuple[GroupIndex, Event]]:
+        await self.state()
+        return await self._fold.history(session_id)
+
+    # The core's messages
+
+    async def listen(self) -> None:
+        """Take what the core says, until it has gone."""
+        while (data := await link.read_frame(self._reader)) is not None:
+            message = link.to_follower.decode(data)
+            match message:
+                case link.Synced(index):
+                    self._fold.aim(index)
+                case link.Recollect():
+                    task = asyncio.get_running_loop().create_task(self._recollect(message))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                case _:
+                    future = self._waiting.pop(message.ask, None)
+                    if future is not None and not future.done():
+                        future.set_result(message)
+        self._connected = False
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(errors.Unavailable("the core has gone"))
+
+    async def _ask(self, message: link.Ask | link.AskIndex | link.AskLive) -> link.ToFollower:
+        if not self._connected:
+            raise errors.Unavailable("the core does not answer; look at its log, or start it with `ocs serve`")
+        future: asyncio.Future[link.ToFollower] = asyncio.get_running_loop().create_future()
+        self._waiting[message.ask] = future
+        self._writer.write(link.frame(message))
+        try:
+            return await asyncio.wait_for(future, ASK_SECONDS)
+        except TimeoutError:
+            raise errors.Unavailable(f"the core did not answer within {ASK_SECONDS:g} s") from None
+        finally:
+            self._waiting.pop(message.ask, None)
+
+    async def _recollect(self, message: link.Recollect) -> None:
+        """Find the event that served a request, if the journal knows one.
+
+        Where that cannot be known the core is left without an answer: it then asks the gateway to come again, for "not
+        served before" would charge a repeat.
+        """
+        session_id = SessionId(message.session_id)
+        try:
+            await self._fold.reach(message.index)
+            history = await self._fold.history(session_id)
+        except errors.OcsError as error:
+            log.warning("a request cannot be looked up", reason=str(error))
+            return
+        served = [event for _, event in history if isinstance(event, Stepped) and event.number == message.number]
+        self._writer.write(link.frame(link.Recollection(message.ask, served[-1] if served else None)))
+
+
+class _Door(uvicorn.Server):
+    """Uvicorn, with the signals left to the follower."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(follower: Follower, fold: Fold, token: str, descriptor: int, stop: asyncio.Event) -> None:
+    """Fold, listen to the core, and keep the door open, until one of them ends."""
+    loop = asyncio.get_running_loop()
+    door = _Door(
+        uvicorn.Config(
+            create_app(follower, token),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            limit_concurrency=512,
+        )
+    )
+    serving = loop.create_task(door.serve(sockets=[socket.socket(fileno=descriptor)]))
+    folding = loop.create_task(fold.run())
+    tasks = [loop.create_task(follower.listen()), folding, serving, loop.create_task(stop.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    door.should_exit = True  # at once: where the core was killed, the next one waits for this socket
+    if not folding.done():
+        # The core's last groups belong in the books before this process ends.
+        with contextlib.suppress(errors.Unavailable):
+            await fold.reach(fold.target)
+    await asyncio.wait({serving}, timeout=DOOR_CLOSING_SECONDS)
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
+async def follow(config: Config, token: str, descriptor: int) -> int:
+    """Follow until the core goes or a signal comes; the exit code.
+
+    Raises:
+        JournalFault: what was read is not what was written.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    folder = DataFolder.open(Path(config.data))
+    fold = await Fold.open(config, folder)
+    try:
+        try:
+            reader, writer = await asyncio.open_unix_connection(folder.socket)
+        except OSError as error:
+            raise errors.Unavailable(f"the core has gone ({error.strerror})") from None
+        await _serve(Follower(config, fold, reader, writer), fold, token, descriptor, stop)
+        writer.close()
+    finally:
+        await fold.close()
+    return 0
+
+
+def main() -> int:
+    """Run a follower for the core that started this process; the exit code."""
+    inherited = msgspec.json.decode(sys.stdin.buffer.readline(), type=Inheritance)
+    config = Config.model_validate_json(inherited.config)
+    logs.configure(config.logging)
+    try:
+        with holding_books(DataFolder.open(Path(config.data)), PREDECESSOR_SECONDS):
+            return asyncio.run(follow(config, inherited.token, inherited.descriptor))
+    except errors.OcsError as error:
+        log.error("the follower cannot go on", reason=str(error))  # noqa: TRY400  # the reason says it all
+        return EXIT_STORE
+    except Exception:
+        log.critical("a bug in the follower", exc_info=True)
+        return EXIT_BUG
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # Not `sys.exit`: a thread that hangs, in a sync for one, would keep the lock and the HTTP socket from the next one.
+    os._exit(code)

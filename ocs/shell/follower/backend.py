@@ -1,0 +1,42 @@
+"""What the HTTP door is built on: the follower's view of the state, and the way to the core.
+
+The door reads a state that has reached the core's index, sends commands and gets their events back once they are
+synced and folded here.
+"""
+
+from typing import Protocol
+
+from ocs.command import AdministratorCommand
+from ocs.node import Done
+from ocs.shell.books.books import Books
+from ocs.shell.config import Config
+from ocs.shell.live import Live as Live
+from ocs.shell.live import PeerView as PeerView
+from ocs.shell.live import WaitingView as WaitingView
+from ocs.state import Event, State
+from ocs.units import GroupIndex, SessionId
+
+
+class Backend(Protocol):
+    """The follower, as the door sees it.  Each call may raise `Unavailable`."""
+
+    config: Config
+
+    async def state(self) -> State:
+        """Give the state at an index no older than this call; read it at once, it changes at the next await."""
+
+    async def command(self, command: AdministratorCommand) -> Done:
+        """Have a command carried out, durably; raises the `OcsError` that refused it."""
+
+    async def live(self) -> Live:
+        """Ask the core how it is."""
+
+    async def history(self, session_id: SessionId) -> list[tuple[GroupIndex, Event]]:
+        """Give the events of a session, the oldest first, as far as the journal is kept; [] for an unknown one."""
+
+    async def books(self) -> Books:
+        """Give the SQL projection at an index no older than this call, for what is no longer in memory."""
+
+    @property
+    def healthy(self) -> dict[str, str]:
+        """Name what keeps the server from being ready, each with its reason; empty: ready."""

@@ -1,0 +1,1 @@
+"""What is kept on disk: the journal of commit groups, snapshots, the archive, and their check."""

@@ -1,0 +1,194 @@
+"""The fold comes to the core's state and books from wherever it starts, or says why it cannot."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ledger_node import INITIAL, TERMINATION, UPDATE, ccr, service
+from made_folder import MadeFolder, made
+from ocs import image
+from ocs.credit_control.event import Stepped
+from ocs.errors import JournalFault, Unavailable
+from ocs.shell.config import Config
+from ocs.shell.follower import fold as folding
+from ocs.shell.follower.fold import Fold
+from ocs.shell.store import snapshot
+from ocs.shell.store.data_folder import DataFolder
+from ocs.shell.store.verify import verify
+from ocs.units import GroupIndex, SessionId
+
+
+def follow(folder: DataFolder, act: Callable[[Fold], Awaitable[None]]) -> None:
+    """Open a fold, let it run while `act` goes on, and close it; a fault of either is raised."""
+
+    async def run() -> None:
+        fold = await Fold.open(Config(data=str(folder.path)), folder)
+        running = asyncio.get_running_loop().create_task(fold.run())
+        acting = asyncio.ensure_future(act(fold))
+        try:
+            await asyncio.wait({running, acting}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (running, acting):
+                if task.done():
+                    task.result()
+        finally:
+            running.cancel()
+            acting.cancel()
+            with suppress(asyncio.CancelledError, JournalFault):
+                await running
+            await fold.close()
+
+    asyncio.run(run())
+
+
+def reaching(made_one: MadeFolder) -> Callable[[Fold], Awaitable[None]]:
+    """Reach the journal's end, and hold the state against the node's own."""
+
+    async def act(fold: Fold) -> None:
+        await fold.reach(made_one.journal.last)
+        assert fold.index == fold.books.index == made_one.journal.last
+        assert fold.behind_seconds() == 0
+        assert list(image.chunks(fold.state)) == list(image.chunks(made_one.node.state))
+
+    return act
+
+
+def lose_books_and_what_is_older(folder: DataFolder) -> None:
+    """Keep only what a long life keeps: the first segment goes, and the books with it."""
+    folder.books.unlink()
+    min(folder.archive.glob("*.groups")).unlink()
+
+
+@pytest.mark.parametrize("lost", ["nothing", "books", "snapshots", "both"])
+def test_from_wherever_it_starts_it_comes_to_the_same(tmp_path: Path, lost: str) -> None:
+    folder = made(tmp_path / "data", seed=3)
+    folder.go_on(10)
+    if lost in ("books", "both"):
+        folder.folder.books.unlink()
+    if lost in ("snapshots", "both"):
+        for path in folder.folder.snapshots.glob("*.snapshot"):
+            path.unlink()
+    follow(folder.folder, reaching(folder))
+    assert verify(folder.close()).faults == []
+
+
+def test_each_group_may_be_the_last_one_before_it_ends(tmp_path: Path) -> None:
+    folder = MadeFolder(tmp_path / "data", seed=4)
+    for _ in range(12):
+        folder.go_on(1)
+        follow(folder.folder, reaching(folder))
+    report = verify(folder.close())
+    assert report.faults == []
+    assert report.books_index == report.last
+
+
+def test_books_begin_with_a_snapshot_where_older_groups_are_gone(tmp_path: Path) -> None:
+    folder = made(tmp_path / "data")
+    lose_books_and_what_is_older(folder.folder)
+    follow(folder.folder, reaching(folder))
+    report = verify(folder.close())
+    assert report.faults == []
+    assert report.books_index == report.last
+    assert report.replayed_after > 0
+
+
+def test_they_begin_with_the_next_snapshot_where_the_oldest_is_damaged(tmp_path: Path) -> None:
+    folder = made(tmp_path / "data")
+    lose_books_and_what_is_older(folder.folder)
+    oldest, *newer = snapshot.all(folder.folder.snapshots)
+    assert newer
+    oldest.path.write_bytes(oldest.path.read_bytes()[:-1])
+    follow(folder.folder, reaching(folder))
+    oldest.path.unlink()
+    assert verify(folder.close()).faults == []
+
+
+def test_without_a_whole_snapshot_nothing_can_begin(tmp_path: Path) -> None:
+    folder = made(tmp_path / "data")
+    lose_books_and_what_is_older(folder.folder)
+    for one in snapshot.all(folder.folder.snapshots):
+        one.path.write_bytes(one.path.read_bytes()[:-1])
+    with pytest.raises(JournalFault, match="bring the data back from a copy"):
+        follow(folder.folder, reaching(folder))
+    folder.close()
+
+
+def test_books_that_end_before_what_is_kept_say_what_to_do(tmp_path: Path) -> None:
+    folder = MadeFolder(tmp_path / "data")
+    folder.go_on(5)
+    folder.follow()
+    books = folder.folder.books.read_bytes()
+    for _ in range(3):
+        folder.go_on(40)
+        folder.follow(snapshot=True)
+    folder.folder.books.write_bytes(books)
+    min(folder.folder.archive.glob("*.groups")).unlink()
+    folder.trim()
+    with pytest.raises(JournalFault, match=r"are not kept any more; move .* away"):
+        follow(folder.folder, reaching(folder))
+    folder.close()
+
+
+def test_books_of_another_journal_are_refused(tmp_path: Path) -> None:
+    long, short = made(tmp_path / "long"), MadeFolder(tmp_path / "short")
+    short.folder.books.write_bytes(long.folder.books.read_bytes())
+    with pytest.raises(JournalFault, match="it was replaced"):
+        follow(short.folder, reaching(short))
+    long.close()
+    short.close()
+
+
+def test_who_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "REACH_SECONDS", 0.01)
+    folder = made(tmp_path / "data").close()
+
+    async def run() -> None:
+        fold = await Fold.open(Config(data=str(folder.path)), folder)
+        try:
+            with pytest.raises(Unavailable, match=r"groups behind; what was asked is durable"):
+                await fold.reach(GroupIndex(fold.index + 1))  # nobody runs it
+            assert fold.behind_seconds() > 0
+        finally:
+            await fold.close()
+
+    asyncio.run(run())
+
+
+def test_a_group_that_is_not_there_ends_it(tmp_path: Path) -> None:
+    folder = made(tmp_path / "data")
+
+    async def act(fold: Fold) -> None:
+        await fold.reach(GroupIndex(folder.journal.last + 1))
+
+    with pytest.raises(JournalFault, match="was synced and cannot be read"):
+        follow(folder.folder, act)
+    folder.close()
+
+
+def test_a_sessions_history_is_read_back_through_journal_and_archive(tmp_path: Path) -> None:
+    folder = MadeFolder(tmp_path / "data")
+    node, wanted = folder.node, "h;1"
+
+    def say(kind: int, number: int, *services: bytes) -> None:
+        folder.node.state.group = GroupIndex(folder.journal.last + 1)
+        folder.commit(lambda: node.charge(ccr(kind, number, *services, session=wanted)))
+
+    say(INITIAL, 0, service(1))
+    for number in (1, 2, 3):
+        folder.go_on(20)
+        say(UPDATE, number, service(1, used=1000 * number))
+        folder.follow(snapshot=True)
+    folder.trim()
+    say(TERMINATION, 4, service(1, ask=None, used=5))
+
+    async def act(fold: Fold) -> None:
+        await fold.reach(folder.journal.last)
+        events = [event for _, event in await fold.history(SessionId(wanted.encode()))]
+        assert [event.number for event in events if isinstance(event, Stepped)] == [0, 1, 2, 3, 4]
+        assert len(events) == 5
+        assert await fold.history(SessionId(b"never;1")) == []
+
+    follow(folder.folder, act)
+    folder.close()
