@@ -93,7 +93,7 @@ AdministratorCommand = (
 )
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True, gc=False):
     """A CCR that passed the checks of its form."""
 
     request: CreditControlRequest

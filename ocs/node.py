@@ -9,6 +9,8 @@ cannot be obeyed raises an `OcsError` and leaves no event.
 
 from typing import Final, NamedTuple, assert_never
 
+import msgspec
+
 from ocs import administration as admin
 from ocs import command as cmd
 from ocs.balance import transfer
@@ -30,12 +32,15 @@ from ocs.credit_control.event import State as SessionState
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.request import CreditControlRequest
 from ocs.credit_control.session import ANSWERS_KEPT, ENDED_KEPT_MS, Answer, Session
-from ocs.diameter.codes import CcRequestType, ResultCode
+from ocs.diameter.codes import CcRequestType, Flag, ResultCode
 from ocs.errors import TooBusy
 from ocs.rating.tariff import Tariff
 from ocs.state import Event, PeerAllowed, PeerRevoked, Started, State
 from ocs.units import Octets, SessionId, UnixMillis
 
+INITIAL: Final = CcRequestType.INITIAL
+EVENT: Final = CcRequestType.EVENT
+OPENING_TYPES: Final = (INITIAL, EVENT)
 OTHER_CONTENT: Final = "this CC-Request-Number was served with other content"
 NO_SESSION: Final = "no such session"
 
@@ -57,7 +62,7 @@ class Done(NamedTuple):
 Outcome = Answer | Recall | Done | None
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     event: Event | None
     outcome: Outcome
 
@@ -68,9 +73,9 @@ def decide(state: State, policy: Policy, command: cmd.Command, now: UnixMillis) 
     Raises:
         OcsError: an administrator's command that cannot be obeyed; TooBusy where no more sessions fit.
     """
+    if isinstance(command, cmd.Charge):  # before the match, for nearly every command is one
+        return _charge(state, policy, command.request, command.gateway, now)
     match command:
-        case cmd.Charge(request, gateway):
-            return _charge(state, policy, request, gateway, now)
         case cmd.Recalled():
             return _recalled(state, policy, command, now)
         case cmd.Supervise(session_id):
@@ -109,15 +114,15 @@ def _done(event: Event) -> Decision:
 def _charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Decision:
     """Decide a CCR: a repeat, a conflict, a question to the journal, or a request to serve."""
     session = state.charging.sessions.get(request.session_id)
-    initial = request.request_type in (CcRequestType.INITIAL, CcRequestType.EVENT)
     if session is None:
-        if not initial or (request.header.flags & 0x10 and request.request_type == CcRequestType.EVENT):
+        initial = request.request_type in OPENING_TYPES
+        if not initial or (request.flags & Flag.RETRANSMITTED and request.request_type == CcRequestType.EVENT):
             return Decision(None, Recall(request, gateway))
         return _serve(state, policy, request, None, gateway, now)
     answered = session.answered(request.number)
     if answered is not None:
         return _repeat(request, answered, now)
-    if len(session.answers) == ANSWERS_KEPT and request.number < session.answers[0].number:
+    if request.number < session.oldest_number and len(session.answers) == ANSWERS_KEPT:
         return Decision(None, Recall(request, gateway))
     return _unserved(state, policy, request, session, gateway, now)
 
@@ -149,7 +154,7 @@ def _unserved(
     now: UnixMillis,
 ) -> Decision:
     """Decide a request that no answer was ever given to."""
-    initial = request.request_type in (CcRequestType.INITIAL, CcRequestType.EVENT)
+    initial = request.request_type in OPENING_TYPES
     if session is None:
         if initial:
             return _serve(state, policy, request, None, gateway, now)
@@ -171,7 +176,7 @@ def _serve(
 ) -> Decision:
     if session is None and len(state.charging.sessions) >= policy.sessions_max:
         raise TooBusy(f"{policy.sessions_max} sessions are open; no more fit")
-    if request.request_type == CcRequestType.EVENT:
+    if request.request_type == EVENT:
         event = one_time.decide(state.charging, policy, request, gateway, now)
         if request.action in one_time.MOVES_NOTHING:
             return Decision(None, answer_of(event))
@@ -213,9 +218,11 @@ def _drop_answer(
 ) -> AnswerDropped | None:
     """A session whose first answer never left ends soon, unless its gateway is heard again."""
     session = state.charging.sessions.get(session_id)
-    if session is None or not session.answers or session.answers[-1].number != number:
+    if session is None or session.newest_number != number:
         return None
-    first = len(session.answers) == 1 and session.answers[0].request_type == CcRequestType.INITIAL
+    newest = session.answered(number)
+    assert newest is not None
+    first = len(session.answers) == 1 and newest.request_type == CcRequestType.INITIAL
     deadline = UnixMillis(now + policy.unanswered_ms) if first else session.deadline
     return AnswerDropped(now, session_id, number, deadline, session.last)
 
@@ -224,9 +231,11 @@ def evolve(state: State, event: Event) -> None:
     """Apply one event, in place; `state.group` is the commit group that holds it."""
     charging_state = state.charging
     state.at = event.at
+    if isinstance(event, Stepped):
+        apply_step(charging_state, event, state.group)
+        charging_state.sessions.forget_ended(UnixMillis(event.at - ENDED_KEPT_MS))
+        return
     match event:
-        case Stepped():
-            apply_step(charging_state, event, state.group)
         case Expired():
             apply_expired(charging_state, event, state.group)
         case AnswerDropped():

@@ -61,9 +61,10 @@ def ccr(
     apn: str = "internet",
     action: int | None = None,
     retransmitted: bool = False,
+    bearer: bytes | None = None,
     extra: bytes = b"",
 ) -> bytes:
-    """Write a CCR."""
+    """Write a CCR; `bearer` takes the place of a Service-Information that names the APN alone."""
     parts = [
         avp.utf8(Avp.SESSION_ID, session),
         avp.utf8(Avp.ORIGIN_HOST, "sgw.visited.example"),
@@ -85,8 +86,10 @@ def ccr(
     if action is not None:
         parts.append(avp.unsigned32(Avp.REQUESTED_ACTION, action))
     parts.extend(services)
-    bearer = avp.grouped(Avp3gpp.PS_INFORMATION, avp.utf8(Avp.CALLED_STATION_ID, apn), vendor=VENDOR_3GPP)
-    parts.append(avp.grouped(Avp3gpp.SERVICE_INFORMATION, bearer, vendor=VENDOR_3GPP))
+    if bearer is None:
+        inner = avp.grouped(Avp3gpp.PS_INFORMATION, avp.utf8(Avp.CALLED_STATION_ID, apn), vendor=VENDOR_3GPP)
+        bearer = avp.grouped(Avp3gpp.SERVICE_INFORMATION, inner, vendor=VENDOR_3GPP)
+    parts.append(bearer)
     parts.append(extra)
     flags = Flag.REQUEST | Flag.PROXIABLE | (Flag.RETRANSMITTED if retransmitted else 0)
     ids = next(_IDS)
@@ -94,7 +97,7 @@ def ccr(
 
 
 def parse(message: bytes) -> CreditControlRequest:
-    return read(message, framing.read_header(message))
+    return read(message)
 
 
 @dataclass

@@ -3,14 +3,13 @@
 A reservation is a pending transfer: `reserve` makes it, and exactly one of `settle` and `release` ends it.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from ocs.balance.account import Account
 from ocs.units import Credits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one report costs; `charged = posted + overrun`."""
 
     posted: Credits  # leaves the operator for good
@@ -48,9 +47,20 @@ def reserve(account: Account, amount: Credits) -> None:
     account.reserved = Credits(account.reserved + amount)
 
 
+def post(account: Account, posted: Credits, overrun: Credits) -> None:
+    """Charge what no reservation is pending for any more: `posted` is consumed, `overrun` is owed."""
+    assert 0 <= posted <= account.available, "no charge above the balance"
+    account.available = Credits(account.available - posted)
+    account.consumed = Credits(account.consumed + posted)
+    if overrun:
+        account.overrun = Credits(account.overrun + overrun)
+        account.owed = Credits(account.owed + overrun)
+
+
 def release(account: Account, amount: Credits) -> None:
     """Void or expire a pending transfer: all of it returns."""
-    settle(account, amount, Credits(0), Credits(0))
+    account.reserved = Credits(account.reserved - amount)
+    account.available = Credits(account.available + amount)
 
 
 def top_up(account: Account, amount: Credits) -> Credits:

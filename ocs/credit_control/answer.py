@@ -78,26 +78,32 @@ def write(request: CreditControlRequest, answer: Answer, identity: Identity, pol
         parts.extend(_one_time(request, answer, policy))
     parts.extend(_failed(request, answer, pairs))
     parts.append(request.proxy_info)
-    header = request.header
     return framing.encode(
-        header.flags & Flag.PROXIABLE,
+        request.flags & Flag.PROXIABLE,
         Command.CREDIT_CONTROL,
         APPLICATION_CREDIT_CONTROL,
-        header.hop_by_hop,
-        header.end_to_end,
+        request.hop_by_hop,
+        request.end_to_end,
         b"".join(parts),
     )
 
 
-def _paired(request: CreditControlRequest, answer: Answer) -> list[tuple[ServiceRequest, ServiceAnswer]]:
-    """Lay each service of the request beside its answer, in the request's order."""
+def answer_places(request: CreditControlRequest, answer: Answer) -> list[int]:
+    """Give, for each service of the request, the place of its answer among the answer's services.
+
+    The request's are in the order of the request, the answer's in the order of their keys; none where all are refused.
+    """
     if not answer.services:
         return []
-    if len(answer.services) == 1:
-        return [(request.services[0], answer.services[0])]
     order = sorted(range(len(request.services)), key=lambda place: request.services[place].key)
-    answered = dict(zip(order, answer.services, strict=True))
-    return [(service, answered[place]) for place, service in enumerate(request.services)]
+    assert len(order) == len(answer.services), "each service that is asked for has an answer"
+    return sorted(range(len(order)), key=order.__getitem__)
+
+
+def _paired(request: CreditControlRequest, answer: Answer) -> list[tuple[ServiceRequest, ServiceAnswer]]:
+    """Lay each service of the request beside its answer, in the request's order."""
+    places = answer_places(request, answer)
+    return [(service, answer.services[place]) for service, place in zip(request.services, places, strict=False)]
 
 
 def _service(asked: ServiceRequest, answered: ServiceAnswer, units: tuple[bytes, ...]) -> bytes:

@@ -3,73 +3,95 @@
 No rule is chosen here: an event carries the decision in numbers, so events of an older release do what they did then.
 """
 
+from typing import Final
+
 from ocs.balance import transfer
 from ocs.credit_control.charging import Charging, open_session
 from ocs.credit_control.event import AnswerDropped, EndCause, Expired, ServiceStep, State, Stepped, TerminationAsked
-from ocs.credit_control.session import ANSWERS_KEPT, Answer, Service, ServiceAnswer, Session, end
+from ocs.credit_control.session import ANSWERS_KEPT, Answer, Service, ServiceAnswer, Session, end, pack_answer
 from ocs.diameter.codes import CcRequestType, RequestedAction, ResultCode
 from ocs.units import Credits, GroupIndex, Octets, SessionId, UnixMillis
+
+# Bound once: an enum's member costs as much as a call each time it is named.
+OPEN: Final = State.OPEN
+ENDING: Final = State.ENDING
+ENDED: Final = State.ENDED
+EVENT: Final = CcRequestType.EVENT
+REFUSED_FOR_MONEY: Final = (ResultCode.AUTHORIZATION_REJECTED, ResultCode.CREDIT_LIMIT_REACHED)
+NO_CREDIT: Final = Credits(0)
+NO_OCTETS: Final = Octets(0)
 
 
 def answer_of(event: Stepped) -> Answer:
     """Give the answer to a request as the numbers that a repeat needs; services in the order of their keys."""
-    steps = sorted(event.services, key=_key) if len(event.services) > 1 else event.services
-    one_time = event.request_type == CcRequestType.EVENT
+    steps = event.services
+    if len(steps) > 1:
+        steps = tuple(sorted(steps, key=_key))
+    one_time = event.request_type == EVENT
     return Answer(
         event.number,
         event.request_type,
         event.digest,
         event.result_code,
         tuple(
-            ServiceAnswer(
-                step.result_code,
-                step.granted,
-                step.final,
-                step.validity_seconds,
-                step.threshold,
-                step.holding_seconds,
-                step.charged if one_time else Credits(0),
-            )
-            for step in steps
+            [
+                ServiceAnswer(
+                    step.result_code,
+                    step.granted,
+                    step.final,
+                    step.validity_seconds,
+                    step.threshold,
+                    step.holding_seconds,
+                    step.charged if one_time else NO_CREDIT,
+                )
+                for step in steps
+            ]
         ),
     )
 
 
 def _key(step: ServiceStep) -> tuple[int, tuple[int, ...]]:
-    return step.rating_group, tuple(sorted(step.service_ids))
+    return step.rating_group, _ordered(step.service_ids)
+
+
+def _ordered(service_ids: tuple[int, ...]) -> tuple[int, ...]:
+    return service_ids if len(service_ids) < 2 else tuple(sorted(service_ids))
 
 
 def apply_step(state: Charging, event: Stepped, group: GroupIndex) -> None:
     """Apply a served request."""
+    sessions = state.sessions
     session_id = SessionId(event.session_id)
-    session = state.sessions.get(session_id)
+    session = sessions.get(session_id)
     was_due: UnixMillis | None = None
     was_alive = False
     if session is None:
         assert event.opening is not None, "a session begins with its opening"
         assert event.gateway is not None
-        session = open_session(event.opening, state.sessions.place_of(event.gateway), event.at)
+        session = open_session(event.opening, sessions.place_of(event.gateway), event.at)
     else:
-        was_due, was_alive = session.deadline, session.state != State.ENDED
+        was_due, was_alive = session.deadline, session.state != ENDED
         if event.gateway is not None:
-            session.gateway = state.sessions.place_of(event.gateway)
+            session.gateway = sessions.place_of(event.gateway)
     if session.operator:
-        if event.request_type == CcRequestType.EVENT:
+        if event.request_type == EVENT:
             _apply_one_time(state, session, event)
         else:
             _apply_services(state, session, event)
-    session.answers.append(answer_of(event))
-    del session.answers[:-ANSWERS_KEPT]
+    answers = session.answers
+    answers.append(pack_answer(answer_of(event)))
+    if len(answers) > ANSWERS_KEPT:
+        del answers[0]
     session.changed_at = event.at
     session.deadline = event.deadline
     session.last = group
     session.dropped = -1
-    session.state = event.state
-    if event.state == State.ENDING:
-        session.terminating = False
-    elif event.state == State.ENDED:
+    session.state = after = event.state
+    if after == ENDED:
         end(session, event.end_cause)
-    state.sessions.put(session_id, session, was_alive=was_alive, was_due=was_due)
+    elif after == ENDING:
+        session.terminating = False
+    sessions.put(session_id, session, was_alive=was_alive, was_due=was_due)
 
 
 def _apply_services(state: Charging, session: Session, event: Stepped) -> None:
@@ -77,39 +99,42 @@ def _apply_services(state: Charging, session: Session, event: Stepped) -> None:
     account = state.operators[session.operator].account
     touched: list[tuple[ServiceStep, Service]] = []
     for step in event.services:
-        service = session.service(step.rating_group, _key(step)[1])
+        service_ids = _ordered(step.service_ids)
+        service = session.service(step.rating_group, service_ids)
         if service is None:
-            service = Service(step.rating_group, _key(step)[1], step.tariff)
+            service = Service(step.rating_group, service_ids, step.tariff)
             session.services.append(service)
-        if step.ended:
-            _release(state, session, service)
+        if step.ended and service.reserved:
+            transfer.release(account, service.reserved)
+            service.reserved = NO_CREDIT
         touched.append((step, service))
     for step, service in touched:
-        transfer.settle(account, Credits(0), Credits(step.charged - step.overrun), step.overrun)
-        service.used = Octets(service.used + step.used)
-        service.charged = Credits(service.charged + step.charged)
-        service.granted_total = Octets(service.granted_total + min(step.used, service.granted))
+        used, granted = step.used, service.granted
+        if step.charged:
+            transfer.post(account, Credits(step.charged - step.overrun), step.overrun)
+            service.charged = Credits(service.charged + step.charged)
+        if used:
+            service.used = Octets(service.used + used)
+            service.granted_total = Octets(service.granted_total + (min(granted, used)))
         if step.ended:
-            service.granted = Octets(0)
-    if event.state != State.OPEN:
+            service.granted = NO_OCTETS
+    if event.state != OPEN:
         for service in session.services:
             _release(state, session, service)
-            service.granted = Octets(0)
+            service.granted = NO_OCTETS
     for step, service in touched:
         if step.granted:
             transfer.reserve(account, step.reserved)
             service.reserved, service.granted, service.granted_at = step.reserved, step.granted, event.at
-        refused = step.result_code in (ResultCode.AUTHORIZATION_REJECTED, ResultCode.CREDIT_LIMIT_REACHED)
         if step.asked >= 0:
-            service.thirsty = step.final or refused
+            service.thirsty = step.final or step.result_code in REFUSED_FOR_MONEY
 
 
 def _apply_one_time(state: Charging, session: Session, event: Stepped) -> None:
     account = state.operators[session.operator].account
     for step in event.services:
         if event.action == RequestedAction.DIRECT_DEBITING:
-            transfer.reserve(account, step.charged)
-            transfer.settle(account, step.charged, step.charged, Credits(0))
+            transfer.post(account, step.charged, NO_CREDIT)
         elif event.action == RequestedAction.REFUND_ACCOUNT and step.charged:
             transfer.refund(account, Credits(-step.charged))
         session.services.append(

@@ -7,6 +7,7 @@ First everything reported is charged, then everything asked is granted, in the r
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from ocs.balance.operator import Directory, Operator
 from ocs.balance.transfer import settlement
@@ -32,6 +33,18 @@ from ocs.rating.tariff import Tariff, TariffBook
 from ocs.units import SECOND, Credits, GroupIndex, Octets, OperatorId, TariffId, UnixMillis
 
 PS_CONTEXT = "32251@3gpp.org"
+
+# Bound once: an enum's member costs as much as a call each time it is named.
+SUCCESS: Final = ResultCode.SUCCESS
+REJECTED: Final = ResultCode.AUTHORIZATION_REJECTED
+TERMINATION: Final = CcRequestType.TERMINATION
+NOTHING_ASKED: Final = Why.NOT_ASKED
+NO_BALANCE: Final = Why.NO_BALANCE
+OPEN: Final = State.OPEN
+ENDED: Final = State.ENDED
+
+NO_OCTETS: Final = Octets(0)
+NO_TARIFF_ID: Final = TariffId(0)
 
 FREE = Tariff(TariffId(0), OperatorId(0), None, None, Credits(0), Octets(1))
 """What emergency services cost."""
@@ -77,39 +90,40 @@ def decide(
     lines = [_line(state, policy, session, service) for service in request.services]
     check_plausible(operator, session, request, lines)
     available = _charge(operator, lines)
-    ending = request.request_type == CcRequestType.TERMINATION
+    ending = request.request_type == TERMINATION
     if not ending:
         _grant(state, policy, session, operator, lines, available, now)
-    code, why, after = ResultCode.SUCCESS, Why.NOT_ASKED, State.ENDED if ending else State.OPEN
-    if not ending and _refuses_all(policy, profile, session, lines):
-        code, why = policy.no_balance_code, Why.NO_BALANCE
+    code, why, after = SUCCESS, NOTHING_ASKED, ENDED if ending else OPEN
+    if not ending and _refuses_all(session, lines):
+        code, why = policy.no_balance_code, NO_BALANCE
         if session.terminating:
-            code, why = ResultCode.AUTHORIZATION_REJECTED, Why.TERMINATING
-        after = State.ENDED if opening is not None else State.ENDING
-    elif not ending and request.single and lines[0].code != ResultCode.SUCCESS:
+            code, why = REJECTED, Why.TERMINATING
+        after = ENDED if opening is not None else State.ENDING
+    elif not ending and request.single and lines[0].code != SUCCESS:
         # Units at command level have no other place for their code.
         code, why = lines[0].code, lines[0].why
-        after = State.ENDED if opening is not None else State.ENDING
-    steps = tuple(_step(policy, profile, line, code, session, ending=ending) for line in lines)
-    return Stepped(
-        at=now,
-        session_id=request.session_id,
-        request_type=request.request_type,
-        number=request.number,
-        digest=request.digest,
-        result_code=code,
-        state=after,
-        deadline=_deadline(policy, session, steps, after, now),
-        services=steps,
-        previous=GroupIndex(session.last),
-        opening=opening,
-        gateway=_moved(state, session, gateway, opening),
-        why=why,
-        notes=_notes(session, request, lines),
-        termination_cause=request.termination_cause,
-        end_to_end=request.header.end_to_end,
-        event_timestamp=request.event_timestamp,
-        end_cause=_end_cause(after, opening),
+        after = ENDED if opening is not None else State.ENDING
+    steps = tuple([_step(policy, profile, line, code, ending=ending) for line in lines])
+    return Stepped(  # by place, for names take half a microsecond
+        now,  # at
+        request.session_id,
+        request.request_type,
+        request.number,
+        request.digest,
+        code,
+        after,
+        _deadline(policy, session, steps, after, now),
+        steps,
+        session.last,  # previous
+        opening,
+        _moved(state, session, gateway, opening),
+        why,
+        _notes(session, request, lines),
+        request.termination_cause,
+        NOT_ASKED,  # action
+        request.end_to_end,
+        request.event_timestamp,
+        _end_cause(after, opening),
     )
 
 
@@ -183,7 +197,7 @@ def refused(
         opening=opening,
         gateway=gateway,
         why=why,
-        end_to_end=request.header.end_to_end,
+        end_to_end=request.end_to_end,
         event_timestamp=request.event_timestamp,
         end_cause=EndCause.REFUSED,
     )
@@ -192,21 +206,16 @@ def refused(
 def _line(state: Charging, policy: Policy, session: Session, request: ServiceRequest) -> Line:
     key = request.key
     service = session.service(key.rating_group, key.service_ids)
+    ended = request.reported or request.asked != NOT_ASKED
     tariff: Tariff | None
     if service is not None:
-        tariff = state.tariff(service.tariff)
+        tariff, before = state.tariff(service.tariff), service.used
     else:
-        tariff = find_tariff(state, policy, session, key.rating_group)
-    before = service.used if service is not None else Octets(0)
+        tariff, before = find_tariff(state, policy, session, key.rating_group), Octets(0)
+    if tariff is None or not request.used:
+        return Line(request, service, tariff, ended, Octets(before + request.used))
     total = Octets(before + request.used)
-    return Line(
-        request=request,
-        service=service,
-        tariff=tariff,
-        ended=request.reported or request.asked != NOT_ASKED,
-        total=total,
-        charged=charge(tariff, before, total) if tariff is not None else Credits(0),
-    )
+    return Line(request, service, tariff, ended, total, charge(tariff, before, total))
 
 
 def find_tariff(state: Charging, policy: Policy, session: Opening | Session, rating_group: int) -> Tariff | None:
@@ -223,9 +232,10 @@ def _charge(operator: Operator, lines: list[Line]) -> Credits:
     Returns:
         what is available to grants afterwards.
     """
-    account = operator.account
-    held = sum(line.service.reserved for line in lines if line.ended and line.service is not None)
-    available = Credits(account.available + held)
+    available = operator.account.available
+    for line in lines:
+        if line.ended and line.service is not None:
+            available = Credits(available + line.service.reserved)
     for line in lines:
         if line.charged:
             split = settlement(available, Credits(0), line.charged)
@@ -244,12 +254,18 @@ def _grant(
     now: UnixMillis,
 ) -> None:
     """Grant what is asked, in order, and refuse where credit ends; `lines` take the result."""
-    asking = [line for line in lines if line.request.asked != NOT_ASKED]
-    others = max(0, state.sessions.open_count.get(operator.number, 0) - (1 if session.last else 0))
-    owing = operator.account.overrun > 0 or any(line.overrun for line in lines)
-    for position, line in enumerate(asking):
+    asking, owing = [], operator.account.overrun > 0
+    for line in lines:
+        if line.request.asked != NOT_ASKED:
+            asking.append(line)
+        if line.overrun:
+            owing = True
+    others = state.sessions.open_count.get(operator.number, 0) - (1 if session.last else 0)
+    sharing = max(0, others) + len(asking) + 1
+    for line in asking:
+        sharing -= 1
         if session.terminating:
-            line.code, line.why = ResultCode.AUTHORIZATION_REJECTED, Why.TERMINATING
+            line.code, line.why = REJECTED, Why.TERMINATING
             continue
         if line.request.other_unit:
             line.code, line.why = ResultCode.RATING_FAILED, Why.UNIT_UNKNOWN
@@ -262,36 +278,43 @@ def _grant(
             reach = Octets(0)  # what is owed is paid before anything new is bought
         grant = quota.size(
             policy,
-            asked=line.request.asked,
-            used=line.request.used,
-            elapsed_ms=now - line.service.granted_at if line.service is not None else SECOND,
-            operator_max=operator.grant_max,
-            affordable=reach,
-            sharing=others + len(asking) - position,
+            line.request.asked,
+            line.request.used,
+            now - line.service.granted_at if line.service is not None else SECOND,
+            operator.grant_max,
+            reach,
+            sharing,
         )
         if not grant.octets:
-            line.code, line.why = policy.no_balance_code, Why.NO_BALANCE
+            line.code, line.why = policy.no_balance_code, NO_BALANCE
             if line.service is not None and policy.final_unit.action != FinalUnitAction.TERMINATE:
                 # The subscriber was redirected or restricted, and waits for a top-up: 5003 would end the session.
                 line.code = ResultCode.CREDIT_LIMIT_REACHED
             continue
-        free = line.tariff.price == 0
-        line.granted, line.final = grant.octets, grant.final and not free
-        line.why = Why.EMERGENCY if line.tariff is FREE else Why.FREE if free else grant.why
+        line.granted = grant.octets
+        if line.tariff.price == 0:
+            line.why = Why.EMERGENCY if line.tariff is FREE else Why.FREE
+            continue
+        line.why, line.final = grant.why, grant.final
         line.reserved = charge(line.tariff, line.total, Octets(line.total + grant.octets))
         available = Credits(available - line.reserved)
         assert available >= 0, "no grant above the balance"
 
 
-def _refuses_all(policy: Policy, profile: Profile, session: Session, lines: list[Line]) -> bool:
+def _refuses_all(session: Session, lines: list[Line]) -> bool:
     """Tell whether the whole request is refused: nothing asked was granted, and nothing of the session runs on.
 
     4012 stays in the MSCC, where it keeps a session alive on every client that can wait; docs/adr/0010-refusals.md.
     """
-    asking = [line for line in lines if line.request.asked != NOT_ASKED]
     if session.terminating:
         return True
-    if not asking or any(line.code != ResultCode.AUTHORIZATION_REJECTED for line in asking):
+    asked = False
+    for line in lines:
+        if line.request.asked != NOT_ASKED:
+            if line.code != REJECTED:
+                return False
+            asked = True
+    if not asked:
         return False
     named = {(line.request.key.rating_group, line.request.key.service_ids) for line in lines}
     return not any(
@@ -299,60 +322,58 @@ def _refuses_all(policy: Policy, profile: Profile, session: Session, lines: list
     )
 
 
-def _step(
-    policy: Policy, profile: Profile, line: Line, command_code: ResultCode, session: Session, *, ending: bool
-) -> ServiceStep:
+def _step(policy: Policy, profile: Profile, line: Line, command_code: ResultCode, *, ending: bool) -> ServiceStep:
     request = line.request
     code, why, granted, reserved, final = line.code, line.why, line.granted, line.reserved, line.final
-    if command_code != ResultCode.SUCCESS and granted:
+    if command_code != SUCCESS and granted:
         code, why, granted, reserved, final = command_code, Why.COMMAND_REFUSED, Octets(0), Credits(0), False
-    rejected = code == ResultCode.AUTHORIZATION_REJECTED and why is Why.NO_BALANCE
-    if rejected and command_code == ResultCode.SUCCESS and profile.partial_refusal is Refusal.SUSPENDED:
+    is_partial = code == REJECTED and why is NO_BALANCE and command_code == SUCCESS
+    if is_partial and profile.partial_refusal is Refusal.SUSPENDED:
         code = ResultCode.CREDIT_LIMIT_REACHED
     validity = 0
     if not ending:
-        scarce = final or why is Why.NO_BALANCE
+        scarce = final or why is NO_BALANCE
         validity = policy.validity_short_seconds if scarce and _waits(profile, why) else policy.validity_seconds
-    report_at = 0
+    report_at = NO_OCTETS
     if granted and not final and profile.threshold:
         report_at = quota.threshold(policy, granted)
     holding = policy.holding_seconds if granted and profile.holding_time and policy.holding_seconds is not None else -1
-    return ServiceStep(
-        rating_group=request.key.rating_group,
-        service_ids=request.service_ids,
-        tariff=line.tariff.number if line.tariff is not None else TariffId(0),
-        ended=line.ended,
-        used=request.used,
-        charged=line.charged,
-        overrun=line.overrun,
-        granted=granted,
-        reserved=reserved,
-        result_code=code,
-        why=why,
-        final=final,
-        validity_seconds=validity,
-        threshold=Octets(report_at),
-        holding_seconds=holding,
-        reasons=request.reasons,
-        asked=request.asked,
+    return ServiceStep(  # by place, too
+        request.key.rating_group,
+        request.service_ids,
+        line.tariff.number if line.tariff is not None else NO_TARIFF_ID,
+        line.ended,
+        request.used,
+        line.charged,
+        line.overrun,
+        granted,
+        reserved,
+        code,
+        why,
+        final,
+        validity,
+        report_at,
+        holding,
+        request.reasons,
+        request.asked,
     )
 
 
 def _waits(profile: Profile, why: Why) -> bool:
     """Tell whether a short Validity-Time is what brings the gateway back: always after a refusal, and for final units
     where a RAR would not."""
-    return why is Why.NO_BALANCE or not profile.honours_reauth
+    return why is NO_BALANCE or not profile.honours_reauth
 
 
 def _deadline(
     policy: Policy, session: Session, steps: tuple[ServiceStep, ...], after: State, now: UnixMillis
 ) -> UnixMillis:
     """Supervise for twice the longest Validity-Time at work (RFC 8506 section 13)."""
-    if after is State.ENDED:
+    if after is ENDED:
         return now
-    if after is State.ENDING:
+    if after is not OPEN:
         return UnixMillis(now + 2 * SECOND * policy.validity_short_seconds)
-    validity = max((step.validity_seconds for step in steps), default=policy.validity_seconds)
+    validity = max([step.validity_seconds for step in steps]) if steps else policy.validity_seconds
     return UnixMillis(max(session.deadline, now + 2 * SECOND * validity))
 
 
@@ -363,23 +384,24 @@ def _moved(state: Charging, session: Session, gateway: Gateway, opening: Opening
 
 
 def _notes(session: Session, request: CreditControlRequest, lines: list[Line]) -> int:
-    notes = Note(0)
+    notes = 0
     for line in lines:
+        used = line.request.used
         if line.request.unequal:
-            notes |= Note.UNEQUAL_COUNTERS
+            notes |= Note.UNEQUAL_COUNTERS.value
         if line.overrun:
-            notes |= Note.OVERRUN
-        if line.request.used:
+            notes |= Note.OVERRUN.value
+        if used:
             if line.service is None:
-                notes |= Note.UNASKED_SERVICE
-            elif line.request.used > line.service.granted:
-                notes |= Note.OVER_GRANT
+                notes |= Note.UNASKED_SERVICE.value
+            elif used > line.service.granted:
+                notes |= Note.OVER_GRANT.value
             if session.dropped >= 0 and session.dropped != request.number:
-                notes |= Note.LATE_REPEAT
-    return int(notes)
+                notes |= Note.LATE_REPEAT.value
+    return notes
 
 
 def _end_cause(after: State, opening: Opening | None) -> int:
-    if after is not State.ENDED:
+    if after is not ENDED:
         return 0
     return EndCause.REFUSED if opening is not None else EndCause.TERMINATED

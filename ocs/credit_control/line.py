@@ -1,7 +1,8 @@
 """One service of a request while it is being decided, and what no service can be."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from ocs.balance.operator import Operator
 from ocs.credit_control.event import Why
@@ -17,8 +18,11 @@ SERVICES_MAX: Final = 256
 """Of one session, over its whole life; gateways have a dozen.  Each request unpacks all of them."""
 
 
-@dataclass(slots=True)
-class Line:
+SUCCESS: Final = ResultCode.SUCCESS
+NOT_ASKED: Final = Why.NOT_ASKED
+
+
+class Line(msgspec.Struct, gc=False):
     """Filled in as it is charged, then granted or refused."""
 
     request: ServiceRequest
@@ -28,8 +32,8 @@ class Line:
     total: Octets = Octets(0)  # cumulative, with this report
     charged: Credits = Credits(0)
     overrun: Credits = Credits(0)
-    code: ResultCode = ResultCode.SUCCESS
-    why: Why = Why.NOT_ASKED
+    code: ResultCode = SUCCESS
+    why: Why = NOT_ASKED
     granted: Octets = Octets(0)
     reserved: Credits = Credits(0)
     final: bool = False
@@ -42,7 +46,11 @@ def check_plausible(operator: Operator, session: Session, request: CreditControl
         InvalidAvpValue: a total of octets or credits, or a number of services, is beyond plausibility.
     """
     account = operator.account
-    spent = account.consumed + account.owed + sum(line.charged for line in lines)
+    spent = account.consumed + account.owed
+    for line in lines:
+        spent += line.charged
+    new: Line | None = None
+    count = len(session.services)
     for line in lines:
         if line.total > OCTETS_MAX or (line.charged and spent > CREDITS_MAX):
             used = avp.unsigned64(Avp.CC_TOTAL_OCTETS, line.request.used)
@@ -51,9 +59,10 @@ def check_plausible(operator: Operator, session: Session, request: CreditControl
                 f"of an operator {CREDITS_MAX} credits",
                 _within(request, avp.grouped(Avp.USED_SERVICE_UNIT, used)),
             )
-    new = [line for line in lines if line.service is None]
-    if len(session.services) + len(new) > SERVICES_MAX:
-        key = avp.unsigned32(Avp.RATING_GROUP, max(0, new[-1].request.key.rating_group))
+        if line.service is None:
+            new, count = line, count + 1
+    if new is not None and count > SERVICES_MAX:
+        key = avp.unsigned32(Avp.RATING_GROUP, max(0, new.request.key.rating_group))
         raise InvalidAvpValue(f"a session has {SERVICES_MAX} services at the most", _within(request, key))
 
 

@@ -57,7 +57,7 @@ def decide(
         gateway=gateway,
         why=why,
         action=request.action,
-        end_to_end=request.header.end_to_end,
+        end_to_end=request.end_to_end,
         event_timestamp=request.event_timestamp,
         end_cause=EndCause.EVENT,
     )

@@ -4,15 +4,19 @@ A grant starts at a default size and grows until it lasts for a target time at t
 exhaustion the operator's sessions share what is left; the grant that takes the last of it says so.
 """
 
-from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from ocs.credit_control.event import Why
 from ocs.credit_control.policy import Policy
 from ocs.units import SECOND, Octets
 
+DEFAULT_SIZE: Final = Why.DEFAULT_SIZE
+LAST_CREDIT: Final = Why.LAST_CREDIT
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+
+class Grant(msgspec.Struct, frozen=True, gc=False):
     octets: Octets
     why: Why
     final: bool
@@ -20,7 +24,6 @@ class Grant:
 
 def size(
     policy: Policy,
-    *,
     asked: int,
     used: Octets,
     elapsed_ms: int,
@@ -38,24 +41,26 @@ def size(
         affordable: octets the operator's available credit pays for.
         sharing: how many grants may want a share of it, this one included.
     """
-    octets, why = int(policy.default_octets), Why.DEFAULT_SIZE
+    octets: int = policy.default_octets
+    why = DEFAULT_SIZE
     if asked > octets:
         octets, why = asked, Why.REQUESTED_SIZE
-    by_rate = used * policy.target_ms // max(elapsed_ms, SECOND)
-    if by_rate > octets:
-        octets, why = by_rate, Why.RATE_OF_USE
+    if used:
+        by_rate = used * policy.target_ms // (max(SECOND, elapsed_ms))
+        if by_rate > octets:
+            octets, why = by_rate, Why.RATE_OF_USE
     if octets > policy.max_octets:
         octets, why = policy.max_octets, Why.SIZE_LIMIT
     if operator_max is not None and octets > operator_max:
         octets, why = operator_max, Why.OPERATOR_LIMIT
-    least = min(policy.min_octets, octets)
     if affordable < octets * sharing:
+        least = min(policy.min_octets, octets)
         share = max(affordable // sharing, least)
         if share < octets:
             octets, why = share, Why.FAIR_SHARE
     if affordable <= octets:
-        octets, why = affordable, Why.LAST_CREDIT
-    return Grant(octets=Octets(octets), why=why, final=why is Why.LAST_CREDIT)
+        octets, why = affordable, LAST_CREDIT
+    return Grant(Octets(octets), why, why is LAST_CREDIT)
 
 
 def threshold(policy: Policy, octets: Octets) -> Octets:

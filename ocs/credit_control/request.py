@@ -12,7 +12,7 @@ import msgspec
 
 from ocs.diameter import avp
 from ocs.diameter.codes import VENDOR_3GPP, Avp, Avp3gpp, CcRequestType, SubscriptionIdType
-from ocs.diameter.framing import HEADER_OCTETS, Header
+from ocs.diameter.framing import HEADER_OCTETS, read_header
 from ocs.errors import ContradictingAvps, InvalidAvpValue, InvalidInput
 from ocs.units import OCTETS_MAX, Octets, SessionId, imsi
 
@@ -59,11 +59,15 @@ class Bearer(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaul
     equipment: bytes = b""
 
 
-@dataclass(slots=True)
-class CreditControlRequest:
+NO_BEARER: Final = Bearer()
+
+
+class CreditControlRequest(msgspec.Struct, gc=False):
     """A CCR as charging sees it."""
 
-    header: Header
+    flags: int  # of the command
+    hop_by_hop: int
+    end_to_end: int
     session_id: SessionId = SessionId(b"")
     origin_host: str = ""
     origin_realm: str = ""
@@ -76,29 +80,30 @@ class CreditControlRequest:
     imsi: str = ""
     msisdn: str = ""
     apn: str = ""
-    bearer: Bearer = Bearer()
+    bearer: Bearer = NO_BEARER
     services: tuple[ServiceRequest, ...] = ()
     single: bool = False  # units at command level: the answer has its units there too
     proxy_info: bytes = b""  # all Proxy-Info AVPs, encoded, for the answer
     digest: bytes = b""
 
 
-def read(message: bytes, header: Header) -> CreditControlRequest:
+def read(message: bytes) -> CreditControlRequest:
     """Read a CCR that passed the strict check.
 
     Raises:
         InvalidAvpValue: a counter is beyond plausibility, an IMSI is none, or two MSCC ask for the same service.
         ContradictingAvps: an EVENT_REQUEST without Requested-Action.
     """
-    request = CreditControlRequest(header)
+    header = read_header(message)
+    request = CreditControlRequest(header.flags, header.hop_by_hop, header.end_to_end)
+    about_opening: list[avp.RawAvp] = []
     services: list[ServiceRequest] = []
     single: list[avp.RawAvp] = []
-    equipment = b""
     for raw in avp.walk(message, HEADER_OCTETS, len(message)):
         code, data = raw.code, message[raw.start : raw.end]
         if raw.vendor:
             if code == Avp3gpp.SERVICE_INFORMATION and raw.vendor == _3GPP:
-                _service_information(message, raw, request)
+                about_opening.append(raw)
             continue
         match code:
             case Avp.SESSION_ID:
@@ -119,18 +124,14 @@ def read(message: bytes, header: Header) -> CreditControlRequest:
                 request.termination_cause = _number(data)
             case Avp.EVENT_TIMESTAMP:
                 request.event_timestamp = _number(data)
-            case Avp.SUBSCRIPTION_ID:
-                _subscription(message, raw, request)
+            case Avp.SUBSCRIPTION_ID | Avp.USER_EQUIPMENT_INFO:
+                about_opening.append(raw)
             case Avp.MULTIPLE_SERVICES_CREDIT_CONTROL:
                 services.append(_service(message, raw))
             case Avp.REQUESTED_SERVICE_UNIT | Avp.USED_SERVICE_UNIT | Avp.SERVICE_IDENTIFIER:
                 single.append(raw)
-            case Avp.USER_EQUIPMENT_INFO:
-                equipment = _equipment(message, raw)
             case Avp.PROXY_INFO:
                 request.proxy_info += avp.encode(code, data, flags=raw.flags)
-    if equipment:
-        request.bearer = msgspec.structs.replace(request.bearer, equipment=equipment)
     if single and not services and any(raw.code != Avp.SERVICE_IDENTIFIER for raw in single):
         services.append(_units(message, single, whole=None))
         request.single = True
@@ -143,15 +144,31 @@ def read(message: bytes, header: Header) -> CreditControlRequest:
             avp.unsigned32(Avp.CC_REQUEST_TYPE, CcRequestType.EVENT),
         )
     if request.request_type in (CcRequestType.INITIAL, CcRequestType.EVENT):
-        _check_imsi(request.imsi)  # later requests are known by their Session-Id alone
+        # Later requests are known by their Session-Id alone, and what they repeat of this is not read.
+        _read_opening(message, about_opening, request)
+        check_imsi(request.imsi)
     if len(services) > 1:
         _refuse_twins(services)
-    request.digest = _digest(request)
+    request.digest = digest(request)
     return request
 
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "big")
+
+
+def _read_opening(message: bytes, groups: list[avp.RawAvp], request: CreditControlRequest) -> None:
+    """Read who the subscriber is and what the bearer: Subscription-Ids, Service-Information, User-Equipment-Info."""
+    equipment = b""
+    for raw in groups:
+        if raw.vendor:
+            _service_information(message, raw, request)
+        elif raw.code == Avp.SUBSCRIPTION_ID:
+            _subscription(message, raw, request)
+        else:
+            equipment = _equipment(message, raw)
+    if equipment:
+        request.bearer = msgspec.structs.replace(request.bearer, equipment=equipment)
 
 
 def _service(message: bytes, mscc: avp.RawAvp) -> ServiceRequest:
@@ -243,10 +260,10 @@ def _subscription(message: bytes, group: avp.RawAvp, request: CreditControlReque
     if kind == SubscriptionIdType.END_USER_IMSI:
         request.imsi = request.imsi or text
     elif kind == SubscriptionIdType.END_USER_E164:
-        request.msisdn = request.msisdn or text[:32]
+        request.msisdn = request.msisdn or text[:MSISDN_DIGITS_MAX]
 
 
-def _check_imsi(text: str) -> None:
+def check_imsi(text: str) -> None:
     """Check an IMSI where there is one; that there is none is told by the step, as 5030."""
     if not text:
         return
@@ -260,7 +277,7 @@ def _check_imsi(text: str) -> None:
 def _equipment(message: bytes, group: avp.RawAvp) -> bytes:
     for raw in avp.walk(message, group.start, group.end):
         if raw.code == Avp.USER_EQUIPMENT_INFO_VALUE:
-            return message[raw.start : raw.end][:32]
+            return message[raw.start : raw.end][:EQUIPMENT_OCTETS_MAX]
     return b""
 
 
@@ -272,20 +289,25 @@ def _service_information(message: bytes, group: avp.RawAvp, request: CreditContr
             _subscription(message, raw, request)
 
 
-_BEARER_FIELDS: Final = {
-    (_3GPP, Avp3gpp.CHARGING_ID): "charging_id",
-    (_3GPP, Avp3gpp.PDP_TYPE): "pdp_type",
-    (_3GPP, Avp3gpp.SGSN_ADDRESS): "sgsn_address",
-    (_3GPP, Avp3gpp.GGSN_ADDRESS): "ggsn_address",
-    (_3GPP, Avp3gpp.RAT_TYPE): "rat_type",
-    (_3GPP, Avp3gpp.USER_LOCATION_INFO): "user_location",
-    (_3GPP, Avp3gpp.MS_TIMEZONE): "timezone",
+BEARER_OCTETS: Final = {
+    _3GPP << 32 | Avp3gpp.CHARGING_ID: "charging_id",
+    _3GPP << 32 | Avp3gpp.PDP_TYPE: "pdp_type",
+    _3GPP << 32 | Avp3gpp.SGSN_ADDRESS: "sgsn_address",
+    _3GPP << 32 | Avp3gpp.GGSN_ADDRESS: "ggsn_address",
+    _3GPP << 32 | Avp3gpp.RAT_TYPE: "rat_type",
+    _3GPP << 32 | Avp3gpp.USER_LOCATION_INFO: "user_location",
+    _3GPP << 32 | Avp3gpp.MS_TIMEZONE: "timezone",
 }
-_BEARER_TEXTS: Final = {
-    (_3GPP, Avp3gpp.SGSN_MCC_MNC): "sgsn_mcc_mnc",
-    (_3GPP, Avp3gpp.CHARGING_CHARACTERISTICS): "charging_characteristics",
+BEARER_TEXTS: Final = {
+    _3GPP << 32 | Avp3gpp.SGSN_MCC_MNC: "sgsn_mcc_mnc",
+    _3GPP << 32 | Avp3gpp.CHARGING_CHARACTERISTICS: "charging_characteristics",
 }
+"""Members of PS-Information that are kept, by vendor and code; the first of each counts."""
+
+PDP_ADDRESSES_MAX: Final = 2  # one of IPv4, one of IPv6
 BEARER_VALUE_OCTETS_MAX: Final = 64  # none of these is longer; bounds what a CCR-I makes us keep
+EQUIPMENT_OCTETS_MAX: Final = 32
+MSISDN_DIGITS_MAX: Final = 32
 
 
 def _ps_information(message: bytes, group: avp.RawAvp, request: CreditControlRequest) -> None:
@@ -294,18 +316,18 @@ def _ps_information(message: bytes, group: avp.RawAvp, request: CreditControlReq
     addresses: list[bytes] = []
     for raw in avp.walk(message, group.start, group.end):
         data = message[raw.start : raw.end][:BEARER_VALUE_OCTETS_MAX]
-        key = (raw.vendor, raw.code)
-        if key in _BEARER_FIELDS:
-            octets.setdefault(_BEARER_FIELDS[key], data)
-        elif key in _BEARER_TEXTS:
-            texts.setdefault(_BEARER_TEXTS[key], data.decode("ascii", "replace"))
-        elif key == (_3GPP, Avp3gpp.PDP_ADDRESS):
+        key = raw.vendor << 32 | raw.code
+        if key in BEARER_OCTETS:
+            octets.setdefault(BEARER_OCTETS[key], data)
+        elif key in BEARER_TEXTS:
+            texts.setdefault(BEARER_TEXTS[key], data.decode("ascii", "replace"))
+        elif key == _3GPP << 32 | Avp3gpp.PDP_ADDRESS:
             addresses.append(data)
-        elif key == (0, Avp.CALLED_STATION_ID):
+        elif key == Avp.CALLED_STATION_ID:
             request.apn = message[raw.start : raw.end].decode("utf-8", "replace").lower()
-        elif key == (0, Avp.USER_EQUIPMENT_INFO):
+        elif key == Avp.USER_EQUIPMENT_INFO:
             octets["equipment"] = _equipment(message, raw)
-    request.bearer = Bearer(pdp_addresses=tuple(addresses[:2]), **octets, **texts)  # type: ignore[arg-type]  # by name
+    request.bearer = Bearer(pdp_addresses=tuple(addresses[:PDP_ADDRESSES_MAX]), **octets, **texts)  # type: ignore[arg-type]  # by name
 
 
 def _refuse_twins(services: list[ServiceRequest]) -> None:
@@ -322,7 +344,7 @@ def _refuse_twins(services: list[ServiceRequest]) -> None:
         seen.add(service.key)
 
 
-def _digest(request: CreditControlRequest) -> bytes:
+def digest(request: CreditControlRequest) -> bytes:
     """Digest what makes two requests the same: type, action and, for each service, its key, units and reasons."""
     content = [(s.key, s.asked, s.reported, s.used, s.reasons) for s in request.services]
     if len(content) > 1:

@@ -74,12 +74,22 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     deadline: UnixMillis
     tariff_mark: TariffId
     last: GroupIndex  # the group of its newest event
-    answers: list[Answer]  # the newest last
+    answers: list[bytes]  # as `pack_answer` gives them, the newest last
     services: list[Service]
     emergency: bool = False
     terminating: bool = False
     dropped: int = -1  # the number of the request whose answer was too late
     end_cause: int = 0
+
+    @property
+    def newest_number(self) -> int:
+        """The CC-Request-Number of the request answered last, -1 for none."""
+        return int.from_bytes(self.answers[-1][:NUMBER_OCTETS], "big") if self.answers else -1
+
+    @property
+    def oldest_number(self) -> int:
+        """That of the oldest request whose answer is kept, -1 for none."""
+        return int.from_bytes(self.answers[0][:NUMBER_OCTETS], "big") if self.answers else -1
 
     def service(self, rating_group: int, service_ids: tuple[int, ...]) -> Service | None:
         for service in self.services:
@@ -88,27 +98,54 @@ class Session(msgspec.Struct, array_like=True, gc=False):
         return None
 
     def answered(self, number: int) -> Answer | None:
-        for answer in reversed(self.answers):
-            if answer.number == number:
-                return answer
+        """Give the answer kept for a CC-Request-Number."""
+        head = number.to_bytes(NUMBER_OCTETS, "big")
+        for packed in self.answers:
+            if packed.startswith(head):
+                return unpack_answer(packed)
         return None
 
     @property
     def thirsty(self) -> bool:
-        return any(service.thirsty for service in self.services)
+        return True in [service.thirsty for service in self.services]
 
+
+NUMBER_OCTETS: Final = 4
+"""Of the CC-Request-Number, an Unsigned32: a packed answer starts with it, so it is found without unpacking."""
 
 _PACK: Final = msgspec.msgpack.Encoder().encode
 _UNPACK: Final = msgspec.msgpack.Decoder(Session).decode
+_UNPACK_ANSWER: Final = msgspec.msgpack.Decoder(Answer).decode
+
+
+def pack_answer(answer: Answer) -> bytes:
+    """Pack an answer to be kept with its session."""
+    return answer.number.to_bytes(NUMBER_OCTETS, "big") + _PACK(answer)
+
+
+def unpack_answer(packed: bytes) -> Answer:
+    return _UNPACK_ANSWER(memoryview(packed)[NUMBER_OCTETS:])
 
 
 class Sessions:
     """All sessions in memory, by Session-Id, with what is derived from them for each operator."""
 
-    __slots__ = ("_at_rest", "_ended", "_gateway_places", "gateways", "open_count", "supervision", "thirsty")
+    __slots__ = (
+        "_at_rest",
+        "_ended",
+        "_gateway_places",
+        "_hand",
+        "_in_hand",
+        "gateways",
+        "open_count",
+        "supervision",
+        "thirsty",
+    )
 
     def __init__(self) -> None:
         self._at_rest: dict[SessionId, bytes] = {}
+        self._hand = SessionId(b"")
+        self._in_hand: Session | None = None  # the one unpacked last, until it is put back
         self._ended: deque[tuple[UnixMillis, SessionId]] = deque()
         self.gateways: list[Gateway] = []
         self._gateway_places: dict[Gateway, int] = {}
@@ -126,9 +163,18 @@ class Sessions:
         return iter(self._at_rest)
 
     def get(self, session_id: SessionId) -> Session | None:
-        """Unpack a session; changes to it count once it is put back."""
+        """Unpack a session; changes to it count once it is put back.
+
+        The same object is given again until then: what a step looked at is what its event changes.
+        """
+        if session_id == self._hand:
+            return self._in_hand
         packed = self._at_rest.get(session_id)
-        return _UNPACK(packed) if packed is not None else None
+        if packed is None:
+            return None
+        self._hand = session_id
+        self._in_hand = session = _UNPACK(packed)
+        return session
 
     def put(self, session_id: SessionId, session: Session, *, was_alive: bool, was_due: UnixMillis | None) -> None:
         """Put a session to rest.
@@ -137,8 +183,9 @@ class Sessions:
             was_alive: whether it was there and not ended.
             was_due: its deadline before, None where it is new.
         """
+        self._let_go()
         operator = session.operator
-        alive = session.state != State.ENDED
+        alive = session.state != ENDED
         if not alive:
             # To the end: the ended stand in the order in which they ended, in a snapshot too.
             self._at_rest.pop(session_id, None)
@@ -149,13 +196,19 @@ class Sessions:
             self._ended.append((session.changed_at, session_id))
         if alive and session.thirsty:
             self.thirsty.setdefault(operator, {})[session_id] = None
-        elif was_alive and operator in self.thirsty:
-            self.thirsty[operator].pop(session_id, None)
+        elif was_alive and self.thirsty:
+            thirsty = self.thirsty.get(operator)
+            if thirsty:
+                thirsty.pop(session_id, None)
         if alive and self.supervision is not None and (was_due is None or session.deadline < was_due):
             self.supervision.watch(session_id, session.deadline)
 
+    def _let_go(self) -> None:
+        self._hand, self._in_hand = SessionId(b""), None
+
     def replace(self, session_id: SessionId, session: Session) -> None:
         """Put back a session that had ended and stays so."""
+        self._let_go()
         self._at_rest[session_id] = _PACK(session)
 
     def forget_ended(self, before: UnixMillis) -> None:
@@ -164,9 +217,12 @@ class Sessions:
         A few at a time, and only as events come: every process that folds the same events forgets the same.
         """
         ended = self._ended
+        if not ended or ended[0][0] >= before:
+            return
         for _ in range(FORGOTTEN_AT_ONCE):
             if not ended or ended[0][0] >= before:
                 return
+            self._let_go()
             self._at_rest.pop(ended.popleft()[1], None)
 
     def place_of(self, gateway: Gateway) -> int:
@@ -179,9 +235,10 @@ class Sessions:
 
     def postpone(self, until: UnixMillis, now: UnixMillis) -> None:
         """Move each deadline before `now` to `until`: an outage of ours ends nobody's session."""
+        self._let_go()
         for session_id, packed in self._at_rest.items():
             session = _UNPACK(packed)
-            if session.deadline < now and session.state != State.ENDED:
+            if session.deadline < now and session.state != ENDED:
                 session.deadline = until
                 self._at_rest[session_id] = _PACK(session)
 
@@ -190,7 +247,7 @@ class Sessions:
         self.supervision = supervision
         for session_id, packed in self._at_rest.items():
             session = _UNPACK(packed)
-            if session.state != State.ENDED:
+            if session.state != ENDED:
                 supervision.watch(session_id, session.deadline)
 
     def packed(self) -> Iterator[tuple[SessionId, bytes]]:
@@ -199,12 +256,26 @@ class Sessions:
 
     def restore(self, session_id: SessionId, packed: bytes) -> None:
         """Take a session from a snapshot."""
-        session = _UNPACK(packed)
+        try:
+            session = _UNPACK(packed)
+        except msgspec.ValidationError:
+            session = _unpack_old(packed)
         self.put(session_id, session, was_alive=False, was_due=None)
 
     def restored(self) -> None:
         """Order what was restored: ended sessions are forgotten in the order in which they ended."""
         self._ended = deque(sorted(self._ended, key=itemgetter(0)))
+
+
+def _unpack_old(packed: bytes) -> Session:
+    """Unpack a session of an older snapshot, whose answers lie in it as arrays."""
+    fields = msgspec.msgpack.decode(packed)
+    place = Session.__struct_fields__.index("answers")
+    fields[place] = [pack_answer(msgspec.convert(answer, Answer)) for answer in fields[place]]
+    return msgspec.convert(fields, Session)
+
+
+ENDED: Final = State.ENDED
 
 
 def end(session: Session, cause: EndCause | int) -> None:

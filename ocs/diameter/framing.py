@@ -11,10 +11,12 @@ from ocs.diameter.codes import Flag
 from ocs.errors import InvalidMessageLength, UnsupportedVersion
 
 HEADER_OCTETS: Final = 20
+LENGTH_OCTETS: Final = 4  # version and length stand first
 MESSAGE_OCTETS_MAX: Final = 64 * 1024
 """A CCR of forty services with all of Service-Information stays below half of this; the field would allow 16 MiB."""
 
 _HEADER = Struct(">IIIII")
+_WORD = Struct(">I").unpack_from
 
 
 class Header(NamedTuple):
@@ -50,6 +52,7 @@ class Framer:
 
     def __init__(self, octets_max: int = MESSAGE_OCTETS_MAX) -> None:
         self._buffer = bytearray()
+        self._wanted = LENGTH_OCTETS  # octets of it that make the next look worth while
         self._octets_max = octets_max
 
     @property
@@ -63,26 +66,30 @@ class Framer:
         Raises:
             FramingError: the stream ends here; `messages` holds the whole ones before it.
         """
-        buffer = self._buffer
-        buffer += data
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._wanted:
+                return []  # a message that trickles in is looked at when it is whole, not with each octet
+            data = bytes(self._buffer)
         messages: list[bytes] = []
-        start = 0
-        have = len(buffer)
-        while have - start >= 4:
-            version, length = buffer[start], int.from_bytes(buffer[start + 1 : start + 4], "big")
-            if version != 1 or length < HEADER_OCTETS or length & 3 or length > self._octets_max:
-                if length > self._octets_max or have - start >= HEADER_OCTETS:
-                    raise FramingError(
-                        messages,
-                        _fault(version, length, self._octets_max),
-                        bytes(buffer[start : start + HEADER_OCTETS]),
-                    )
-                break  # the ids of the answer are still to come
-            if have - start < length:
+        start, have, octets_max = 0, len(data), self._octets_max
+        wanted = LENGTH_OCTETS
+        while have - start >= LENGTH_OCTETS:
+            (word,) = _WORD(data, start)
+            length = word & 0xFF_FFFF
+            if word >> 24 != 1 or length < HEADER_OCTETS or length & 3 or length > octets_max:
+                if length > octets_max or have - start >= HEADER_OCTETS:
+                    fault = _fault(word >> 24, length, octets_max)
+                    raise FramingError(messages, fault, data[start : start + HEADER_OCTETS])
+                wanted = HEADER_OCTETS  # the ids of the answer are still to come
                 break
-            messages.append(bytes(buffer[start : start + length]))
-            start += length
-        del buffer[:start]
+            end = start + length
+            if end > have:
+                wanted = length
+                break
+            messages.append(data[start:end])
+            start, wanted = end, LENGTH_OCTETS
+        self._buffer, self._wanted = bytearray(data[start:]), wanted
         return messages
 
 

@@ -7,18 +7,23 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 from ocs.diameter.base import Introduction
-from ocs.diameter.framing import Header
+from ocs.diameter.framing import Header, read_header
 from ocs.diameter.watchdog import State as WatchdogState
 from ocs.units import UnixMillis
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A CCR to be served; the holder gives it back once, with `answer` or `drop`."""
 
     message: bytes
-    header: Header
     received: UnixMillis
+
+    @property
+    def header(self) -> Header:
+        return read_header(self.message)
 
 
 class Answer(NamedTuple):

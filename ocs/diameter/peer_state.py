@@ -205,6 +205,14 @@ _REQUEST_OR_ERROR: Final = int(Flag.REQUEST | Flag.ERROR)
 _REQUEST: Final = int(Flag.REQUEST)
 
 
+CCR_HEADS: Final = frozenset(
+    bytes([flags]) + int(Command.CREDIT_CONTROL).to_bytes(3, "big") + APPLICATION_CREDIT_CONTROL.to_bytes(4, "big")
+    for flags in range(256)
+    if flags & _REQUEST_OR_ERROR == _REQUEST
+)
+"""Flags, command code and application of all that `classify` calls a REQUEST, as they stand in a message."""
+
+
 def classify(header: Header) -> Event:
     kind = header.flags & _REQUEST_OR_ERROR
     if kind == _REQUEST:

@@ -16,7 +16,8 @@ def price(tariff: Tariff, total: Octets) -> Credits:
 def charge(tariff: Tariff, before: Octets, after: Octets) -> Credits:
     """Give what the total's growth from `before` to `after` costs; never negative."""
     assert 0 <= before <= after
-    return Credits(price(tariff, after) - price(tariff, before))
+    block = tariff.per_octets
+    return Credits((-(-after // block) + -before // block) * tariff.price)
 
 
 def affordable(tariff: Tariff, total: Octets, credit: Credits) -> Octets:

@@ -301,7 +301,7 @@ MESSAGES = {
     Event.ANSWER: STRAY,
     Event.BROKEN: BAD_LENGTH,
 }
-SERVED = Request(CCR, read_header(CCR), NOW)
+SERVED = Request(CCR, NOW)
 GOOD_CCA = base.answer(SERVED.header, avp.unsigned32(268, 2001))
 
 
@@ -538,7 +538,7 @@ def test_the_time_for_a_message_begins_anew_with_each() -> None:
 def test_a_request_is_served_and_answered() -> None:
     peer = opened()
     one = request(peer.receive(CCR, after(3)))
-    assert one == Request(CCR, read_header(CCR), after(3))
+    assert one == Request(CCR, after(3))
     peer.answer(one, CCA)
     assert peer.data_to_send() == CCA
     assert (peer.counters.requests, peer.counters.answers) == (1, 1)

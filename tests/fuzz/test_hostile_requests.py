@@ -9,6 +9,7 @@ import pytest
 from ledger_node import EVENT, GATEWAY, INITIAL, MAGMA, OPEN5GS, TERMINATION, UPDATE, Node, ccr, service
 from ocs import command as cmd
 from ocs.credit_control import answer as cca
+from ocs.credit_control.forms import Forms
 from ocs.credit_control.session import Answer
 from ocs.diameter import avp, base, strict
 from ocs.diameter.base import LocalNode
@@ -64,10 +65,11 @@ def bent(rng: Random) -> bytes:
     return bytes(message)
 
 
-def serve(node: Node, message: bytes, rng: Random) -> tuple[bytes, bool]:
+def serve(node: Node, message: bytes, forms: Forms, rng: Random) -> tuple[bytes, bool]:
     """Serve one request as the shell does; give the answer, and whether the request could be read."""
     try:
-        request = RECEPTION.receive(message, read_header(message), "visited.example")
+        request, form = RECEPTION.receive(message, "visited.example", forms)
+        assert request == RECEPTION.receive_in_full(message, "visited.example")
         decision = node.step(cmd.Charge(request, rng.choice((GATEWAY, MAGMA, OPEN5GS))))
         if isinstance(decision.outcome, Recall):
             decision = node.step(cmd.Recalled(decision.outcome.request, decision.outcome.gateway, None))
@@ -75,7 +77,10 @@ def serve(node: Node, message: bytes, rng: Random) -> tuple[bytes, bool]:
         return base.error_answer(message, LOCAL, error), False
     assert isinstance(decision.outcome, Answer)
     identity = cca.Identity.of("ocs.example.net", "example.net")
-    return cca.write(request, decision.outcome, identity, node.policy), True
+    octets = cca.write(request, decision.outcome, identity, node.policy)
+    if form is not None:
+        assert form.answers.write(request, decision.outcome, identity, node.policy) == octets
+    return octets, True
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -84,10 +89,11 @@ def test_every_request_is_answered_and_every_credit_kept(seed: int) -> None:
     node = Node()
     node.operator(price=3, per=7)
     node.top_up(10**10)
+    forms = Forms()
     served = 0
     for number in range(MESSAGES):
         message = bent(rng)
-        answer, was_read = serve(node, message, rng)
+        answer, was_read = serve(node, message, forms, rng)
         header = read_header(answer)
         assert header.length == len(answer)
         assert (header.hop_by_hop, header.end_to_end) == read_header(message)[4:6]

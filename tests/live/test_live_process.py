@@ -150,7 +150,9 @@ def test_a_damaged_snapshot_is_told_and_an_older_one_used(tmp_path: Path) -> Non
                 time.sleep(0.1)
         server.kill()
         newest = max(server.data.glob("snapshots/*.snapshot"))
-        newest.write_bytes(newest.read_bytes()[:-1] + b"\0")
+        octets = bytearray(newest.read_bytes())
+        octets[-1] ^= 1
+        newest.write_bytes(octets)
         server.start()
         assert "snapshot damaged; an older one is used" in server.log.read_text()
         assert server.balance()["consumed"] == number

@@ -2,6 +2,7 @@
 
 from ocs.balance.event import TopUpKind
 from ocs.credit_control.event import EndCause, State
+from ocs.credit_control.session import unpack_answer
 from ocs.shell.books.posting import AccountEntry, Posting, ServiceEntry, SessionEntry
 from ocs.state import State as Node
 
@@ -88,7 +89,7 @@ def _sessions(rows: Posting, state: Node) -> None:
             sum(service.used for service in session.services),
             sum(service.charged for service in session.services),
             0,
-            session.answers[-1].result_code if session.answers else 0,
+            unpack_answer(session.answers[-1]).result_code if session.answers else 0,
             0,
             session.last,
         )

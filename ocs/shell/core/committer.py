@@ -13,10 +13,14 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final
 
+import msgspec
+
+from ocs.diameter.happening import Request
+from ocs.shell.core.diameter_tcp import DiameterConnection
 from ocs.shell.store import records
 from ocs.shell.store.journal import Journal
 from ocs.state import Event
-from ocs.units import GroupIndex, UnixMillis
+from ocs.units import GroupIndex, SessionId, UnixMillis
 
 EXIT_STORE: Final = 4
 REMOVED_PER_COMMIT: Final = 4
@@ -25,14 +29,31 @@ REMOVED_PER_COMMIT: Final = 4
 Answering = Callable[[], None]
 
 
+class Promise(msgspec.Struct, frozen=True, gc=False):
+    """A CCA that waits for the sync of what it tells."""
+
+    connection: DiameterConnection
+    request: Request
+    session_id: SessionId
+    number: int
+    octets: bytes
+
+
 class _Group:
-    __slots__ = ("answers", "at", "events", "index")
+    """What is written together, and who is told afterwards.  `answers` are for all but CCAs, which are many."""
+
+    __slots__ = ("answers", "at", "events", "index", "promises")
 
     def __init__(self, index: GroupIndex) -> None:
         self.index = index
         self.at = UnixMillis(0)
         self.events: list[Event] = []
         self.answers: list[Answering] = []
+        self.promises: list[Promise] = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.events or self.promises or self.answers)
 
 
 class Committer:
@@ -47,18 +68,18 @@ class Committer:
         self,
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
-        on_answered: Callable[[], None],
+        on_kept: Callable[[list[Promise]], None],
         on_synced: Callable[[GroupIndex], None],
     ) -> None:
         """Take the journal over.
 
         Args:
-            on_answered: called when some answers have been given, so that they leave in one write per connection.
+            on_kept: called with the CCAs that may leave now, also with none of them once other answers were given.
             on_synced: called with each group that is durable now, after its answers.
         """
         self._journal = journal
         self._loop = loop
-        self._on_answered = on_answered
+        self._on_kept = on_kept
         self._on_synced = on_synced
         self.synced = journal.last
         self.born_seconds = journal.created_at // 1000
@@ -85,15 +106,24 @@ class Committer:
         """Put an event into the filling group."""
         self._filling.events.append(event)
         self._filling.at = event.at
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
 
     def after_sync(self, answering: Answering) -> None:
         """Call `answering` once everything decided so far is durable; never within this call."""
+        self._last_seen().answers.append(answering)
+
+    def promise(self, promise: Promise) -> None:
+        """Let a CCA go once everything decided so far is durable; never within this call."""
+        self._last_seen().promises.append(promise)
+
+    def _last_seen(self) -> _Group:
+        """Give the newest group that an answer of now could have seen."""
         if self._filling.events or self._in_flight is None:
-            self._filling.answers.append(answering)
-            self._schedule()
-        else:
-            self._in_flight.answers.append(answering)
+            if not self._scheduled:
+                self._schedule()
+            return self._filling
+        return self._in_flight
 
     def waiting_seconds(self) -> float:
         """Tell for how long the group in flight has been under way."""
@@ -128,9 +158,9 @@ class Committer:
         group = self._filling
         if not group.events:
             # Nothing is to be written, and nothing was in flight that these answers could have seen.
-            answers, group.answers = group.answers, []
-            self._give(answers)
-            if not group.answers and not group.events:
+            self._filling = _Group(group.index)
+            self._give(group)
+            if self._filling.is_empty:
                 self._idle.set()
             return
         self._in_flight = group
@@ -147,17 +177,17 @@ class Committer:
         self._in_flight = None
         self.synced = group.index
         self.commit_seconds += time.monotonic() - self._flight_began
-        self._give(group.answers)
+        self._give(group)
         self._on_synced(group.index)
-        if self._filling.events or self._filling.answers:
+        if not self._filling.is_empty:
             self._launch()
         else:
             self._idle.set()
 
-    def _give(self, answers: list[Answering]) -> None:
-        for answering in answers:
+    def _give(self, group: _Group) -> None:
+        for answering in group.answers:
             answering()
-        self._on_answered()
+        self._on_kept(group.promises)
 
     def _write(self) -> None:
         """Run on the journal thread: one append after another, in order."""

@@ -17,6 +17,7 @@ from ocs import command as cmd
 from ocs.credit_control import answer as cca
 from ocs.credit_control.event import Expired, Gateway, Note, Refused, Stepped
 from ocs.credit_control.event import State as SessionState
+from ocs.credit_control.form import Form
 from ocs.credit_control.one_time import MOVES_NOTHING
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.request import CreditControlRequest
@@ -24,7 +25,7 @@ from ocs.credit_control.session import Answer as StoredAnswer
 from ocs.credit_control.supervision import Supervision
 from ocs.diameter import base
 from ocs.diameter.base import Introduction, LocalNode
-from ocs.diameter.codes import CcRequestType, DisconnectCause
+from ocs.diameter.codes import CcRequestType, DisconnectCause, ResultCode
 from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, Unanswered, WatchdogChanged
 from ocs.diameter.peer import Admission, PeerLimits, Verdict
 from ocs.diameter.peer_state import State as PeerState
@@ -32,9 +33,9 @@ from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
 from ocs.node import Decision, Done, Recall, decide, evolve
 from ocs.shell.clock import Clock
 from ocs.shell.core.admission import Doorkeeper
-from ocs.shell.core.committer import Committer
+from ocs.shell.core.committer import Committer, Promise
 from ocs.shell.core.diameter_tcp import DiameterConnection
-from ocs.shell.core.measures import Measures
+from ocs.shell.core.measures import MALFORMED, Measures
 from ocs.shell.core.outgoing import Outgoing
 from ocs.shell.core.reception import Reception
 from ocs.shell.live import Live, PeerView
@@ -43,6 +44,9 @@ from ocs.units import SECOND, SessionId, UnixMillis
 
 SHED_SECONDS = 0.25
 """A commit under way for longer means a queue that would end in late answers."""
+
+SUCCESS = ResultCode.SUCCESS
+TERMINATION = CcRequestType.TERMINATION
 
 EXIT_BUG = 70
 """As in sysexits.h: an internal software error."""
@@ -73,7 +77,6 @@ class Core:
         deadline_ms: int,
         connections_max: int,
         connections_per_address_max: int,
-        room: Callable[[], bool],
     ) -> None:
         self.state = state
         self.policy = policy
@@ -83,6 +86,7 @@ class Core:
         self.committer = committer
         self.doorkeeper = doorkeeper
         self.serving = False
+        self.has_room = True  # on the disk of the journal
         self.started_at = clock.now()
         self.recollect: Recollector | None = None
         self._clock = clock
@@ -91,7 +95,6 @@ class Core:
         self._deadline_ms = deadline_ms
         self._connections_max = connections_max
         self._per_address_max = connections_per_address_max
-        self._room = room
         self._connections: set[DiameterConnection] = set()
         self._all_gone = asyncio.Event()
         self._by_peer: dict[str, DiameterConnection] = {}
@@ -106,24 +109,32 @@ class Core:
 
     # One step
 
-    def step(self, command: cmd.Command) -> Decision:
-        """Decide and evolve; what comes of it may be told only through `Committer.after_sync`.
+    def step(self, command: cmd.Command, now: UnixMillis | None = None) -> Decision:
+        """Decide and evolve; what comes of it may be told only through the committer.
+
+        Args:
+            now: where the caller has just looked at the clock, and nothing was stepped since.
 
         Raises:
             OcsError: the command is refused; nothing has changed.
         """
-        decision = decide(self.state, self.policy, command, self.now())
-        if decision.event is not None:
+        decision = decide(self.state, self.policy, command, self.now() if now is None else now)
+        event = decision.event
+        if event is not None:
             self.state.group = self.committer.filling
             try:
-                evolve(self.state, decision.event)
+                evolve(self.state, event)
             except BaseException:
                 # Half of an event may be in the state: nothing can be answered from it any more.  The journal does not
                 # hold the event, so the next start is sound.
                 log.critical("a bug in evolve; stopping", exc_info=True, command=type(command).__name__)
                 os._exit(EXIT_BUG)
-            self.committer.submit(decision.event)
-            self._note(decision.event)
+            self.committer.submit(event)
+            if isinstance(event, Stepped):
+                for service in event.services:
+                    self.measures.used_octets += service.used
+                    self.measures.overrun_credits += service.overrun
+            self._note(event)
         return decision
 
     def administer(self, command: cmd.AdministratorCommand, reply: Callable[[Done], None]) -> None:
@@ -153,10 +164,16 @@ class Core:
     def serve(self, connection: DiameterConnection, request: Request) -> None:
         """Serve one CCR: check, decide, and answer after the sync."""
         try:
-            charged = self._reception.receive(request.message, request.header, connection.realm)
-            self._shed_if_late(charged)
-            gateway = Gateway(charged.origin_host, charged.origin_realm, connection.peer, connection.profile.name)
-            decision = self.step(cmd.Charge(charged, gateway))
+            charged, form = self._reception.receive(request.message, connection.realm, connection.forms)
+            if charged.request_type != TERMINATION:
+                self._shed_if_late()
+            gateway = connection.gateway
+            if gateway.origin_host != charged.origin_host or gateway.origin_realm != charged.origin_realm:
+                # Behind a relay; most peers speak for themselves, and the one before is the same.
+                gateway = connection.gateway = Gateway(
+                    charged.origin_host, charged.origin_realm, connection.peer, connection.profile.name
+                )
+            decision = self.step(cmd.Charge(charged, gateway), request.received)
         except DiameterError as error:
             self._refuse(connection, request, error)
             return
@@ -167,52 +184,69 @@ class Core:
         if isinstance(decision.outcome, Recall):
             self._recall(connection, request, decision.outcome)
         else:
-            self._promise(connection, request, charged, decision)
+            self._promise(connection, request, charged, form, decision)
 
-    def _shed_if_late(self, request: CreditControlRequest) -> None:
+    def _shed_if_late(self) -> None:
         """Refuse new work early rather than answer it late; a CCR-T is always served: it ends what costs."""
-        if request.request_type == CcRequestType.TERMINATION:
-            return
         if self.committer.waiting_seconds() > SHED_SECONDS:
             self.measures.shed["journal"] += 1
             raise TooBusy("the journal is slow; try another server, or again in a moment")
-        if not self._room():
+        if not self.has_room:
             self.measures.shed["disk"] += 1
             raise TooBusy("the disk of the journal is nearly full")
 
     def _promise(
-        self, connection: DiameterConnection, request: Request, charged: CreditControlRequest, decision: Decision
+        self,
+        connection: DiameterConnection,
+        request: Request,
+        charged: CreditControlRequest,
+        form: Form | None,
+        decision: Decision,
     ) -> None:
+        """Write the answer, and let it go once what it tells is durable."""
         answer = decision.outcome
         assert isinstance(answer, StoredAnswer)
+        measures = self.measures
         if decision.event is None and charged.action not in MOVES_NOTHING:
-            self.measures.repeats += 1
-        message = cca.write(charged, answer, self._identity, self.policy)
-        self.measures.answers[connection.peer, charged.request_type.name.lower(), answer.result_code] += 1
-        for service in answer.services:
-            self.measures.services[service.result_code] += 1
-            self.measures.granted_octets += service.granted
-        if answer.result_code // 1000 != 2:
-            connection.errors += 1
-        self.committer.after_sync(partial(self._answer, connection, request, charged, message))
-
-    def _answer(
-        self, connection: DiameterConnection, request: Request, charged: CreditControlRequest, message: bytes
-    ) -> None:
-        """Send what is durable now, unless the gateway has given up waiting."""
-        waited = self.now() - request.received
-        if waited > self._deadline_ms:
-            self.measures.late += 1
-            connection.machine.drop(request)
-            self.step(cmd.DropAnswer(charged.session_id, charged.number))
+            measures.repeats += 1
+        if form is not None:
+            octets = form.answers.write(charged, answer, self._identity, self.policy)
         else:
-            connection.machine.answer(request, message)
-            self.measures.answered(waited / SECOND)
-        self._touched.add(connection)
+            octets = cca.write(charged, answer, self._identity, self.policy)
+        measures.answers[connection.peer, charged.request_type, answer.result_code] += 1
+        for service in answer.services:
+            measures.services[service.result_code] += 1
+            measures.granted_octets += service.granted
+        if answer.result_code != SUCCESS:
+            connection.errors += 1
+        self.committer.promise(Promise(connection, request, charged.session_id, charged.number, octets))
+
+    def keep(self, promises: list[Promise]) -> None:
+        """Send what is durable now, each connection's answers in one write; drop what its gateway has given up."""
+        now = self.now()
+        too_old = now - self._deadline_ms
+        touched = self._touched
+        waits: dict[UnixMillis, int] = {}
+        for promise in promises:
+            connection, request = promise.connection, promise.request
+            received = request.received
+            if received < too_old:
+                self.measures.late += 1
+                connection.machine.drop(request)
+                self.step(cmd.DropAnswer(promise.session_id, promise.number), now)
+            else:
+                connection.machine.answer(request, promise.octets)
+                waits[received] = waits.get(received, 0) + 1
+            touched.add(connection)
+        for received, count in waits.items():
+            self.measures.answered((now - received) / SECOND, count)
+        self._touched = set()
+        for connection in touched:
+            connection.flush()
 
     def _refuse(self, connection: DiameterConnection, request: Request, error: DiameterError) -> None:
         connection.errors += 1
-        self.measures.answers[connection.peer, "malformed", error.result_code] += 1
+        self.measures.answers[connection.peer, MALFORMED, error.result_code] += 1
         log.info("request refused", peer=connection.peer, result_code=error.result_code, reason=error.detail)
         message = base.error_answer(request.message, self.local, error)
         self.committer.after_sync(partial(self._send_refusal, connection, request, message))
@@ -242,31 +276,14 @@ class Core:
         except DiameterError as error:
             self._refuse(connection, request, error)
             return
-        self._promise(connection, request, recall.request, decision)
-
-    def flush(self) -> None:
-        """Send each connection the answers it has got, in one write."""
-        touched, self._touched = self._touched, set()
-        for connection in touched:
-            connection.flush()
+        self._promise(connection, request, recall.request, None, decision)
 
     def _note(self, event: Event) -> None:
         """Count an event, and log what someone should know of."""
         match event:
             case Stepped():
-                for step in event.services:
-                    self.measures.used_octets += step.used
-                    self.measures.overrun_credits += step.overrun
-                for note in Note(event.notes):
-                    assert note.name is not None
-                    self.measures.notes[note.name.lower()] += 1
-                if event.notes & (Note.LATE_REPEAT | Note.OVERRUN):
-                    log.warning(
-                        "use to look at",
-                        session_id=event.session_id.decode("utf-8", "replace"),
-                        cc_request_number=event.number,
-                        notes=[str(note.name).lower() for note in Note(event.notes)],
-                    )
+                if event.notes:
+                    self._note_oddities(event)
             case Refused():
                 self.measures.conflicts += 1
                 log.warning(
@@ -279,6 +296,18 @@ class Core:
                 )
             case Expired():
                 self.measures.expired += 1
+
+    def _note_oddities(self, event: Stepped) -> None:
+        for note in Note(event.notes):
+            assert note.name is not None
+            self.measures.notes[note.name.lower()] += 1
+        if event.notes & (Note.LATE_REPEAT | Note.OVERRUN):
+            log.warning(
+                "use to look at",
+                session_id=event.session_id.decode("utf-8", "replace"),
+                cc_request_number=event.number,
+                notes=[str(note.name).lower() for note in Note(event.notes)],
+            )
 
     # Supervision
 
@@ -344,6 +373,9 @@ class Core:
         connection.peer = introduction.origin_host
         connection.realm = introduction.origin_realm
         connection.profile = self.doorkeeper.profile(introduction)
+        connection.gateway = Gateway(
+            introduction.origin_host, introduction.origin_realm, connection.peer, connection.profile.name
+        )
         self._by_peer[introduction.origin_host.lower()] = connection
         log.info("peer open", peer=connection.peer, address=connection.address, profile=connection.profile.name)
 

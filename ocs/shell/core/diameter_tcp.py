@@ -6,6 +6,8 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from ocs.credit_control.event import Gateway
+from ocs.credit_control.forms import Forms
 from ocs.credit_control.profile import STANDARD, Profile
 from ocs.diameter.base import Introduction, LocalNode
 from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, Unanswered, WatchdogChanged
@@ -43,6 +45,7 @@ class DiameterConnection(asyncio.Protocol):
         machine: the peer connection's state machine.
         profile: what the peer needs of its answers; set once it is admitted.
         peer: its Origin-Host, "" before.
+        forms: the layouts of its CCRs.
     """
 
     transport: asyncio.Transport
@@ -55,6 +58,8 @@ class DiameterConnection(asyncio.Protocol):
         self.port = 0
         self.peer = ""
         self.realm = ""
+        self.gateway = Gateway("", "", "", "")  # the one whose request came last
+        self.forms = Forms()
         self.profile: Profile = STANDARD
         self.since = UnixMillis(0)
         self.errors = 0

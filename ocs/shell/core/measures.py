@@ -10,6 +10,13 @@ from typing import Final
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from ocs.diameter.codes import CcRequestType
+
+MALFORMED: Final = 0
+"""Stands where a CC-Request-Type stands, for a request whose own could not be believed."""
+
+_KINDS: Final[dict[int, str]] = {MALFORMED: "malformed", **{kind: kind.name.lower() for kind in CcRequestType}}
+
 LATENCY_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
 
 
@@ -17,7 +24,7 @@ class Measures:
     """Plain counters: the hot path adds, and only a scrape builds anything."""
 
     def __init__(self) -> None:
-        self.answers: Counter[tuple[str, str, int]] = Counter()  # peer, request type, Result-Code
+        self.answers: Counter[tuple[str, int, int]] = Counter()  # peer, CC-Request-Type or MALFORMED, Result-Code
         self.services: Counter[int] = Counter()  # MSCC Result-Codes
         self.latency: list[int] = [0] * (len(LATENCY_SECONDS) + 1)
         self.latency_sum = 0.0
@@ -41,9 +48,10 @@ class Measures:
         self.clock_drift_seconds = 0.0
         self.follower_restarts = 0
 
-    def answered(self, seconds: float) -> None:
-        self.latency[bisect_left(LATENCY_SECONDS, seconds)] += 1
-        self.latency_sum += seconds
+    def answered(self, seconds: float, count: int) -> None:
+        """Count answers that took the same time."""
+        self.latency[bisect_left(LATENCY_SECONDS, seconds)] += count
+        self.latency_sum += seconds * count
 
     def text(self) -> str:
         """Give all samples in the text format."""
@@ -60,7 +68,7 @@ class _Samples:
         measures = self._measures
         answers = CounterMetricFamily("ocs_ccr_answers", "CCAs sent", labels=["peer", "type", "result_code"])
         for (peer, kind, code), count in measures.answers.items():
-            answers.add_metric([peer, kind, str(code)], count)
+            answers.add_metric([peer, _KINDS[kind], str(code)], count)
         yield answers
         services = CounterMetricFamily("ocs_services", "services answered", labels=["result_code"])
         for code, count in measures.services.items():

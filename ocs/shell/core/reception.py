@@ -6,11 +6,13 @@ The order is the protocol's: structure (5014), routing (3002, 3003, 3005), then 
 
 from dataclasses import dataclass
 
+from ocs.credit_control.form import Form
+from ocs.credit_control.forms import Forms
 from ocs.credit_control.request import CreditControlRequest, read
 from ocs.diameter import avp, strict
 from ocs.diameter.codes import Avp
 from ocs.diameter.dictionary import Dictionary
-from ocs.diameter.framing import HEADER_OCTETS, Header
+from ocs.diameter.framing import HEADER_OCTETS
 from ocs.errors import DiameterError, InvalidAvpLength, LoopDetected, RealmNotServed, UnableToDeliver
 
 
@@ -30,15 +32,29 @@ class Reception:
         self._dictionary = dictionary
         self._destinations = destinations
 
-    def receive(self, message: bytes, header: Header, peer_realm: str) -> CreditControlRequest:
-        """Read a CCR.
+    def receive(self, message: bytes, peer_realm: str, forms: Forms) -> tuple[CreditControlRequest, Form | None]:
+        """Read a CCR; with it comes its form, where it has one that was met before.
 
         Args:
             peer_realm: Origin-Realm of the admitted peer; gateways send it as Destination-Realm.
+            forms: what was learnt from this peer; a message that has one of these forms passed all checks but those
+                of its values.
 
         Raises:
             DiameterError: the one error that wins, with its Failed-AVP.
         """
+        form = forms.find(message)
+        if form is not None:
+            request = form.read(message)
+            if request is not None:
+                return request, form
+        request = self.receive_in_full(message, peer_realm)
+        if form is None:
+            forms.learn(message, request, self._dictionary)
+        return request, None
+
+    def receive_in_full(self, message: bytes, peer_realm: str) -> CreditControlRequest:
+        """Read a CCR without what was learnt."""
         try:
             strict.check(message, self._dictionary)
         except InvalidAvpLength:
@@ -47,7 +63,7 @@ class Reception:
             self._route(message, peer_realm)
             raise
         self._route(message, peer_realm)
-        return read(message, header)
+        return read(message)
 
     def _route(self, message: bytes, peer_realm: str) -> None:
         """Refuse what is for another node (RFC 6733 section 6.1.4)."""

@@ -80,7 +80,6 @@ class _Server:
         self._token = _token(folder)
         self._stop = asyncio.Event()
         self._follower: asyncio.subprocess.Process | None = None
-        self._has_room = True
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -93,7 +92,7 @@ class _Server:
         committer = Committer(
             journal,
             loop,
-            on_answered=lambda: self._core.flush(),
+            on_kept=lambda promises: self._core.keep(promises),
             on_synced=lambda index: self._link.synced(index),
         )
         self._core = core = self._build(state, clock, committer, measures)
@@ -183,20 +182,19 @@ class _Server:
             deadline_ms=config.gy.answer_deadline_ms,
             connections_max=config.gy.connections_max,
             connections_per_address_max=config.gy.connections_per_address_max,
-            room=lambda: self._has_room,
         )
 
     async def _watch_room(self) -> None:
         """Look now and then whether the disk has room for the journal; below the mark no new grant is made."""
         while True:
             room = self._folder.free_octets() >= self._config.journal.free_octets_min
-            if room != self._has_room:
+            if room != self._core.has_room:
                 log.warning("disk", room=room, mend="free some space; new grants are refused meanwhile (3004)")
                 if not room:
                     self._folder.spend_reserve()
                 else:
                     self._folder.reserve()
-            self._has_room = room
+            self._core.has_room = room
             await asyncio.sleep(ROOM_LOOKED_AT_SECONDS)
 
     async def _keep_follower(self, door: socket.socket) -> None:
