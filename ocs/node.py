@@ -31,7 +31,7 @@ from ocs.credit_control.event import (
 from ocs.credit_control.event import State as SessionState
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.request import CreditControlRequest
-from ocs.credit_control.session import ANSWERS_KEPT, ENDED_KEPT_MS, Answer, Session
+from ocs.credit_control.session import ANSWERS_KEPT, Answer, Session
 from ocs.diameter.codes import CcRequestType, Flag, ResultCode
 from ocs.errors import TooBusy
 from ocs.rating.tariff import Tariff
@@ -40,7 +40,10 @@ from ocs.units import Octets, SessionId, UnixMillis
 
 INITIAL: Final = CcRequestType.INITIAL
 EVENT: Final = CcRequestType.EVENT
+ENDED: Final = SessionState.ENDED
 OPENING_TYPES: Final = (INITIAL, EVENT)
+LATER_TYPES: Final = (CcRequestType.UPDATE, CcRequestType.TERMINATION)
+RETRANSMITTED: Final = int(Flag.RETRANSMITTED)
 OTHER_CONTENT: Final = "this CC-Request-Number was served with other content"
 NO_SESSION: Final = "no such session"
 
@@ -113,17 +116,21 @@ def _done(event: Event) -> Decision:
 
 def _charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Decision:
     """Decide a CCR: a repeat, a conflict, a question to the journal, or a request to serve."""
-    session = state.charging.sessions.get(request.session_id)
+    charging_state = state.charging
+    session = charging_state.sessions.get(request.session_id)
     if session is None:
         initial = request.request_type in OPENING_TYPES
-        if not initial or (request.flags & Flag.RETRANSMITTED and request.request_type == CcRequestType.EVENT):
+        if not initial or (request.flags & RETRANSMITTED and request.request_type == CcRequestType.EVENT):
             return Decision(None, Recall(request, gateway))
         return _serve(state, policy, request, None, gateway, now)
     answered = session.answered(request.number)
     if answered is not None:
         return _repeat(request, answered, now)
-    if request.number < session.oldest_number and len(session.answers) == ANSWERS_KEPT:
+    if len(session.answers) == ANSWERS_KEPT and request.number < session.oldest_number:
         return Decision(None, Recall(request, gateway))
+    if session.state != ENDED and request.request_type in LATER_TYPES:
+        event = charging.decide(charging_state, policy, request, session, gateway, now)
+        return Decision(event, answer_of(event))
     return _unserved(state, policy, request, session, gateway, now)
 
 
@@ -161,7 +168,7 @@ def _unserved(
         return _refuse(request, ResultCode.UNKNOWN_SESSION_ID, NO_SESSION, now)
     if initial:
         return _refuse(request, ResultCode.UNABLE_TO_COMPLY, "a second CCR-I for a session there is", now)
-    if session.state == SessionState.ENDED:
+    if session.state == ENDED:
         return _refuse(request, ResultCode.UNKNOWN_SESSION_ID, "the session has ended", now)
     return _serve(state, policy, request, session, gateway, now)
 
@@ -206,7 +213,7 @@ def _refuse(request: CreditControlRequest, code: ResultCode, detail: str, now: U
 
 def _supervise(state: State, session_id: SessionId, now: UnixMillis) -> Expired | None:
     session = state.charging.sessions.get(session_id)
-    if session is None or session.state == SessionState.ENDED or session.deadline > now:
+    if session is None or session.state == ENDED or session.deadline > now:
         return None
     unanswered = session.dropped >= 0 and len(session.answers) == 1
     cause = EndCause.UNANSWERED if unanswered else EndCause.EXPIRED
@@ -227,13 +234,17 @@ def _drop_answer(
     return AnswerDropped(now, session_id, number, deadline, session.last)
 
 
-def evolve(state: State, event: Event) -> None:
-    """Apply one event, in place; `state.group` is the commit group that holds it."""
+def evolve(state: State, event: Event, answer: Answer | None = None) -> None:
+    """Apply one event, in place; `state.group` is the commit group that holds it.
+
+    Args:
+        answer: what `answer_of(event)` gives, where the caller has it at hand.
+    """
     charging_state = state.charging
     state.at = event.at
     if isinstance(event, Stepped):
-        apply_step(charging_state, event, state.group)
-        charging_state.sessions.forget_ended(UnixMillis(event.at - ENDED_KEPT_MS))
+        apply_step(charging_state, event, state.group, answer)
+        charging_state.sessions.forget_ended(event.at)
         return
     match event:
         case Expired():
@@ -273,7 +284,7 @@ def evolve(state: State, event: Event) -> None:
             state.peers.pop(event.origin_host, None)
         case _:
             assert_never(event)
-    charging_state.sessions.forget_ended(UnixMillis(event.at - ENDED_KEPT_MS))
+    charging_state.sessions.forget_ended(event.at)
 
 
 def _evolve_operator_added(state: State, event: OperatorAdded) -> None:

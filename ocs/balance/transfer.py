@@ -31,13 +31,24 @@ def settlement(available: Credits, reserved: Credits, charged: Credits) -> Settl
     return Settlement(posted=Credits(posted), overrun=Credits(charged - posted))
 
 
-def settle(account: Account, reserved: Credits, posted: Credits, overrun: Credits) -> None:
-    """End a reservation: `posted` is consumed, its rest is released, `overrun` is owed."""
-    account.reserved = Credits(account.reserved - reserved)
-    account.available = Credits(account.available + reserved - posted)
-    account.consumed = Credits(account.consumed + posted)
-    account.overrun = Credits(account.overrun + overrun)
-    account.owed = Credits(account.owed + overrun)
+def settle(account: Account, released: Credits, posted: Credits, overrun: Credits, reserved: Credits) -> None:
+    """End reservations, charge, and reserve anew, as one request does.
+
+    Args:
+        released: pending until now; all of it returns.
+        posted: is consumed.
+        overrun: is owed.
+        reserved: is pending from now on.
+    """
+    available = account.available + released - posted - reserved
+    assert available >= 0, "no grant and no charge above the balance"
+    account.available = Credits(available)
+    account.reserved = Credits(account.reserved - released + reserved)
+    if posted:
+        account.consumed = Credits(account.consumed + posted)
+    if overrun:
+        account.overrun = Credits(account.overrun + overrun)
+        account.owed = Credits(account.owed + overrun)
 
 
 def reserve(account: Account, amount: Credits) -> None:
@@ -47,14 +58,9 @@ def reserve(account: Account, amount: Credits) -> None:
     account.reserved = Credits(account.reserved + amount)
 
 
-def post(account: Account, posted: Credits, overrun: Credits) -> None:
-    """Charge what no reservation is pending for any more: `posted` is consumed, `overrun` is owed."""
-    assert 0 <= posted <= account.available, "no charge above the balance"
-    account.available = Credits(account.available - posted)
-    account.consumed = Credits(account.consumed + posted)
-    if overrun:
-        account.overrun = Credits(account.overrun + overrun)
-        account.owed = Credits(account.owed + overrun)
+def post(account: Account, amount: Credits) -> None:
+    """Consume `amount` at once, as a one-time debit does."""
+    settle(account, Credits(0), amount, Credits(0), Credits(0))
 
 
 def release(account: Account, amount: Credits) -> None:

@@ -7,8 +7,16 @@ from typing import Final
 
 from ocs.balance import transfer
 from ocs.credit_control.charging import Charging, open_session
-from ocs.credit_control.event import AnswerDropped, EndCause, Expired, ServiceStep, State, Stepped, TerminationAsked
-from ocs.credit_control.session import ANSWERS_KEPT, Answer, Service, ServiceAnswer, Session, end, pack_answer
+from ocs.credit_control.event import AnswerDropped, EndCause, Expired, State, Stepped, TerminationAsked
+from ocs.credit_control.session import (
+    ANSWERS_KEPT,
+    Answer,
+    Service,
+    ServiceAnswer,
+    Session,
+    end,
+    pack_answer,
+)
 from ocs.diameter.codes import CcRequestType, RequestedAction, ResultCode
 from ocs.units import Credits, GroupIndex, Octets, SessionId, UnixMillis
 
@@ -26,7 +34,7 @@ def answer_of(event: Stepped) -> Answer:
     """Give the answer to a request as the numbers that a repeat needs; services in the order of their keys."""
     steps = event.services
     if len(steps) > 1:
-        steps = tuple(sorted(steps, key=_key))
+        steps = tuple(sorted(steps, key=lambda step: (step.rating_group, _ordered(step.service_ids))))
     one_time = event.request_type == EVENT
     return Answer(
         event.number,
@@ -50,16 +58,12 @@ def answer_of(event: Stepped) -> Answer:
     )
 
 
-def _key(step: ServiceStep) -> tuple[int, tuple[int, ...]]:
-    return step.rating_group, _ordered(step.service_ids)
-
-
 def _ordered(service_ids: tuple[int, ...]) -> tuple[int, ...]:
     return service_ids if len(service_ids) < 2 else tuple(sorted(service_ids))
 
 
-def apply_step(state: Charging, event: Stepped, group: GroupIndex) -> None:
-    """Apply a served request."""
+def apply_step(state: Charging, event: Stepped, group: GroupIndex, answer: Answer | None) -> None:
+    """Apply a served request; `answer` is its answer, made here where nobody has it."""
     sessions = state.sessions
     session_id = SessionId(event.session_id)
     session = sessions.get(session_id)
@@ -79,7 +83,7 @@ def apply_step(state: Charging, event: Stepped, group: GroupIndex) -> None:
         else:
             _apply_services(state, session, event)
     answers = session.answers
-    answers.append(pack_answer(answer_of(event)))
+    answers.append(pack_answer(answer if answer is not None else answer_of(event)))
     if len(answers) > ANSWERS_KEPT:
         del answers[0]
     session.changed_at = event.at
@@ -95,50 +99,56 @@ def apply_step(state: Charging, event: Stepped, group: GroupIndex) -> None:
 
 
 def _apply_services(state: Charging, session: Session, event: Stepped) -> None:
-    """End reservations, charge, reserve anew: in this order, as it was decided."""
-    account = state.operators[session.operator].account
-    touched: list[tuple[ServiceStep, Service]] = []
+    """End reservations, charge, reserve anew; what all services move together is one transfer."""
+    released = posted = overrun = reserved = 0
     for step in event.services:
-        service_ids = _ordered(step.service_ids)
-        service = session.service(step.rating_group, service_ids)
-        if service is None:
-            service = Service(step.rating_group, service_ids, step.tariff)
+        rating_group, service_ids = step.rating_group, _ordered(step.service_ids)
+        for service in session.services:
+            if service.rating_group == rating_group and service.service_ids == service_ids:
+                break
+        else:
+            service = Service(rating_group, service_ids, step.tariff)
             session.services.append(service)
-        if step.ended and service.reserved:
-            transfer.release(account, service.reserved)
-            service.reserved = NO_CREDIT
-        touched.append((step, service))
-    for step, service in touched:
-        used, granted = step.used, service.granted
+        used, before = step.used, service.granted
         if step.charged:
-            transfer.post(account, Credits(step.charged - step.overrun), step.overrun)
+            posted += step.charged - step.overrun
+            overrun += step.overrun
             service.charged = Credits(service.charged + step.charged)
         if used:
             service.used = Octets(service.used + used)
-            service.granted_total = Octets(service.granted_total + (min(granted, used)))
+            service.granted_total = Octets(service.granted_total + (min(before, used)))
         if step.ended:
-            service.granted = NO_OCTETS
-    if event.state != OPEN:
-        for service in session.services:
-            _release(state, session, service)
-            service.granted = NO_OCTETS
-    for step, service in touched:
+            released += service.reserved
+            service.reserved, service.granted = NO_CREDIT, NO_OCTETS
         if step.granted:
-            transfer.reserve(account, step.reserved)
+            reserved += step.reserved
             service.reserved, service.granted, service.granted_at = step.reserved, step.granted, event.at
         if step.asked >= 0:
             service.thirsty = step.final or step.result_code in REFUSED_FOR_MONEY
+    if event.state != OPEN:
+        for service in session.services:
+            released += service.reserved
+            service.reserved, service.granted = NO_CREDIT, NO_OCTETS
+    account = state.operators[session.operator].account
+    transfer.settle(account, Credits(released), Credits(posted), Credits(overrun), Credits(reserved))
 
 
 def _apply_one_time(state: Charging, session: Session, event: Stepped) -> None:
     account = state.operators[session.operator].account
     for step in event.services:
         if event.action == RequestedAction.DIRECT_DEBITING:
-            transfer.post(account, step.charged, NO_CREDIT)
+            transfer.post(account, step.charged)
         elif event.action == RequestedAction.REFUND_ACCOUNT and step.charged:
             transfer.refund(account, Credits(-step.charged))
         session.services.append(
-            Service(step.rating_group, _key(step)[1], step.tariff, step.used, step.charged, granted_total=step.granted)
+            Service(
+                step.rating_group,
+                _ordered(step.service_ids),
+                step.tariff,
+                step.used,
+                step.charged,
+                granted_total=step.granted,
+            )
         )
 
 

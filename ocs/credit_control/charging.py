@@ -11,7 +11,7 @@ from typing import Final
 
 from ocs.balance.operator import Directory, Operator
 from ocs.balance.transfer import settlement
-from ocs.credit_control import quota
+from ocs.credit_control import plenty, quota
 from ocs.credit_control.event import (
     EndCause,
     Gateway,
@@ -24,6 +24,7 @@ from ocs.credit_control.event import (
 )
 from ocs.credit_control.line import Line, check_plausible
 from ocs.credit_control.policy import Policy
+from ocs.credit_control.pricing import FREE, find_tariff
 from ocs.credit_control.profile import PROFILES, STANDARD, Profile, Refusal
 from ocs.credit_control.request import NOT_ASKED, CreditControlRequest, ServiceRequest
 from ocs.credit_control.session import Session, Sessions
@@ -43,11 +44,10 @@ NO_BALANCE: Final = Why.NO_BALANCE
 OPEN: Final = State.OPEN
 ENDED: Final = State.ENDED
 
+NO_CAUSE: Final = 0
+TERMINATED: Final = EndCause.TERMINATED
 NO_OCTETS: Final = Octets(0)
 NO_TARIFF_ID: Final = TariffId(0)
-
-FREE = Tariff(TariffId(0), OperatorId(0), None, None, Credits(0), Octets(1))
-"""What emergency services cost."""
 
 
 @dataclass(slots=True)
@@ -69,8 +69,13 @@ def decide(
     session: Session | None,
     gateway: Gateway,
     now: UnixMillis,
+    *,
+    quickly: bool = True,
 ) -> Stepped:
     """Decide a CCR-I, -U or -T that is no repeat and whose session is known, or new for a CCR-I.
+
+    Args:
+        quickly: whether the ordinary case may be decided in one pass; the result is the same.
 
     Raises:
         InvalidAvpValue: what is reported is beyond plausibility.
@@ -87,23 +92,35 @@ def decide(
     else:
         operator = state.operators[session.operator]
     profile = PROFILES.get(gateway.profile, STANDARD)
-    lines = [_line(state, policy, session, service) for service in request.services]
-    check_plausible(operator, session, request, lines)
-    available = _charge(operator, lines)
     ending = request.request_type == TERMINATION
-    if not ending:
-        _grant(state, policy, session, operator, lines, available, now)
+    others = state.sessions.open_count.get(operator.number, 0)
+    if others and session.last:
+        others -= 1
     code, why, after = SUCCESS, NOTHING_ASKED, ENDED if ending else OPEN
-    if not ending and _refuses_all(session, lines):
-        code, why = policy.no_balance_code, NO_BALANCE
-        if session.terminating:
-            code, why = REJECTED, Why.TERMINATING
-        after = ENDED if opening is not None else State.ENDING
-    elif not ending and request.single and lines[0].code != SUCCESS:
-        # Units at command level have no other place for their code.
-        code, why = lines[0].code, lines[0].why
-        after = ENDED if opening is not None else State.ENDING
-    steps = tuple([_step(policy, profile, line, code, ending=ending) for line in lines])
+    ordinary = None
+    if quickly:
+        ordinary = plenty.steps(state.tariffs, policy, profile, operator, session, request, others, now)
+    if ordinary is not None:
+        steps, notes = ordinary
+        deadline = now if ending else _prolonged(session, now, policy.validity_seconds)
+    else:
+        lines = [_line(state, policy, session, service) for service in request.services]
+        check_plausible(operator, session, request, lines)
+        available = _charge(operator, lines)
+        if not ending:
+            _grant(policy, session, operator, others, lines, available, now)
+        if not ending and _refuses_all(session, lines):
+            code, why = policy.no_balance_code, NO_BALANCE
+            if session.terminating:
+                code, why = REJECTED, Why.TERMINATING
+            after = ENDED if opening is not None else State.ENDING
+        elif not ending and request.single and lines[0].code != SUCCESS:
+            # Units at command level have no other place for their code.
+            code, why = lines[0].code, lines[0].why
+            after = ENDED if opening is not None else State.ENDING
+        steps = tuple([_step(policy, profile, line, code, ending=ending) for line in lines])
+        notes = _notes(session, request, lines)
+        deadline = _deadline(policy, session, steps, after, now)
     return Stepped(  # by place, for names take half a microsecond
         now,  # at
         request.session_id,
@@ -112,18 +129,18 @@ def decide(
         request.digest,
         code,
         after,
-        _deadline(policy, session, steps, after, now),
+        deadline,
         steps,
         session.last,  # previous
         opening,
-        _moved(state, session, gateway, opening),
+        None if opening is None and state.sessions.gateways[session.gateway] == gateway else gateway,
         why,
-        _notes(session, request, lines),
+        notes,
         request.termination_cause,
         NOT_ASKED,  # action
         request.end_to_end,
         request.event_timestamp,
-        _end_cause(after, opening),
+        NO_CAUSE if after is not ENDED else TERMINATED if opening is None else EndCause.REFUSED,
     )
 
 
@@ -211,19 +228,11 @@ def _line(state: Charging, policy: Policy, session: Session, request: ServiceReq
     if service is not None:
         tariff, before = state.tariff(service.tariff), service.used
     else:
-        tariff, before = find_tariff(state, policy, session, key.rating_group), Octets(0)
+        tariff, before = find_tariff(state.tariffs, policy, session, key.rating_group), Octets(0)
     if tariff is None or not request.used:
         return Line(request, service, tariff, ended, Octets(before + request.used))
     total = Octets(before + request.used)
     return Line(request, service, tariff, ended, total, charge(tariff, before, total))
-
-
-def find_tariff(state: Charging, policy: Policy, session: Opening | Session, rating_group: int) -> Tariff | None:
-    """Give what a service costs that begins in this session; None where the operator has no tariff for it."""
-    if session.emergency or rating_group in policy.emergency_rating_groups:
-        return FREE
-    group = rating_group if rating_group >= 0 else None
-    return state.tariffs.find(session.operator, group, session.apn or None, session.tariff_mark)
 
 
 def _charge(operator: Operator, lines: list[Line]) -> Credits:
@@ -245,10 +254,10 @@ def _charge(operator: Operator, lines: list[Line]) -> Credits:
 
 
 def _grant(
-    state: Charging,
     policy: Policy,
     session: Session,
     operator: Operator,
+    others: int,
     lines: list[Line],
     available: Credits,
     now: UnixMillis,
@@ -260,8 +269,7 @@ def _grant(
             asking.append(line)
         if line.overrun:
             owing = True
-    others = state.sessions.open_count.get(operator.number, 0) - (1 if session.last else 0)
-    sharing = max(0, others) + len(asking) + 1
+    sharing = others + len(asking) + 1
     for line in asking:
         sharing -= 1
         if session.terminating:
@@ -374,13 +382,12 @@ def _deadline(
     if after is not OPEN:
         return UnixMillis(now + 2 * SECOND * policy.validity_short_seconds)
     validity = max([step.validity_seconds for step in steps]) if steps else policy.validity_seconds
-    return UnixMillis(max(session.deadline, now + 2 * SECOND * validity))
+    return _prolonged(session, now, validity)
 
 
-def _moved(state: Charging, session: Session, gateway: Gateway, opening: Opening | None) -> Gateway | None:
-    if opening is None and state.sessions.gateways[session.gateway] == gateway:
-        return None
-    return gateway
+def _prolonged(session: Session, now: UnixMillis, validity_seconds: int) -> UnixMillis:
+    due = now + 2 * SECOND * validity_seconds
+    return UnixMillis(max(session.deadline, due))
 
 
 def _notes(session: Session, request: CreditControlRequest, lines: list[Line]) -> int:
@@ -399,9 +406,3 @@ def _notes(session: Session, request: CreditControlRequest, lines: list[Line]) -
             if session.dropped >= 0 and session.dropped != request.number:
                 notes |= Note.LATE_REPEAT.value
     return notes
-
-
-def _end_cause(after: State, opening: Opening | None) -> int:
-    if after is not ENDED:
-        return 0
-    return EndCause.REFUSED if opening is not None else EndCause.TERMINATED

@@ -6,7 +6,6 @@ the layout says where the rest stands: whatever `read` looks at is either fixed 
 and whatever the check looks at is fixed or checked again.
 """
 
-from copy import copy
 from typing import Any, Final
 
 import msgspec
@@ -70,7 +69,6 @@ counters: what is asked for, for what, and why."""
 
 _FIXED_AT_OPENING: Final[frozenset[Path]] = frozenset(
     {
-        _IDENTITY_TYPE,
         (_SERVICE, *_IDENTITY_TYPE),
         (_SERVICE, _PS, Avp.CALLED_STATION_ID),
         *((_SERVICE, _PS, key) for key in BEARER_TEXTS),
@@ -126,7 +124,7 @@ class Form:
         for place, check in self._checks:
             if check(values[place]) is not None:
                 return None
-        request: CreditControlRequest = copy(self._sample)
+        request: CreditControlRequest = self._sample.__copy__()  # type: ignore[attr-defined]  # every Struct has one
         request.flags, request.hop_by_hop, request.end_to_end = values[:_HEADER_PLACES]
         request.session_id = values[self._session_id]
         request.number = values[self._number]
@@ -169,7 +167,7 @@ class _Places:
                 self._take_unit(leaf)
             elif path in (_SESSION_ID, _NUMBER, _TIMESTAMP):
                 self._take(leaf, is_number=path != _SESSION_ID)
-            elif path in _FIXED or (is_initial and path in _FIXED_AT_OPENING):
+            elif path in _FIXED or path == _IDENTITY_TYPE or (is_initial and path in _FIXED_AT_OPENING):
                 continue
             elif is_initial and path[-2:] == _IDENTITY and path[:-2] in ((), (_SERVICE,)):
                 place = self._take(leaf)

@@ -5,9 +5,10 @@ record.
 """
 
 from ocs.balance.operator import Operator
-from ocs.credit_control.charging import Charging, find_tariff, opening_of, refused, subscriber_refusal
+from ocs.credit_control.charging import Charging, opening_of, refused, subscriber_refusal
 from ocs.credit_control.event import EndCause, Gateway, ServiceStep, State, Stepped, Why
 from ocs.credit_control.policy import Policy
+from ocs.credit_control.pricing import find_tariff
 from ocs.credit_control.request import CreditControlRequest, ServiceRequest
 from ocs.diameter.codes import RequestedAction, ResultCode
 from ocs.rating.rate import price
@@ -30,7 +31,7 @@ def decide(
     steps: list[ServiceStep] = []
     available, consumed = operator.account.available, operator.account.consumed
     for service in request.services:
-        tariff = find_tariff(state, policy, opening, service.key.rating_group)
+        tariff = find_tariff(state.tariffs, policy, opening, service.key.rating_group)
         step = _service(policy, request.action, operator, service, tariff, available, consumed)
         if request.action == RequestedAction.DIRECT_DEBITING:
             available = Credits(available - step.charged)

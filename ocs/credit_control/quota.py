@@ -12,7 +12,12 @@ from ocs.credit_control.event import Why
 from ocs.credit_control.policy import Policy
 from ocs.units import SECOND, Octets
 
+# Bound once: an enum's member costs as much as a call each time it is named.
 DEFAULT_SIZE: Final = Why.DEFAULT_SIZE
+REQUESTED_SIZE: Final = Why.REQUESTED_SIZE
+RATE_OF_USE: Final = Why.RATE_OF_USE
+SIZE_LIMIT: Final = Why.SIZE_LIMIT
+OPERATOR_LIMIT: Final = Why.OPERATOR_LIMIT
 LAST_CREDIT: Final = Why.LAST_CREDIT
 
 
@@ -41,18 +46,7 @@ def size(
         affordable: octets the operator's available credit pays for.
         sharing: how many grants may want a share of it, this one included.
     """
-    octets: int = policy.default_octets
-    why = DEFAULT_SIZE
-    if asked > octets:
-        octets, why = asked, Why.REQUESTED_SIZE
-    if used:
-        by_rate = used * policy.target_ms // (max(SECOND, elapsed_ms))
-        if by_rate > octets:
-            octets, why = by_rate, Why.RATE_OF_USE
-    if octets > policy.max_octets:
-        octets, why = policy.max_octets, Why.SIZE_LIMIT
-    if operator_max is not None and octets > operator_max:
-        octets, why = operator_max, Why.OPERATOR_LIMIT
+    octets, why = wish(policy, asked, used, max(elapsed_ms, SECOND), operator_max)
     if affordable < octets * sharing:
         least = min(policy.min_octets, octets)
         share = max(affordable // sharing, least)
@@ -61,6 +55,22 @@ def size(
     if affordable <= octets:
         octets, why = affordable, LAST_CREDIT
     return Grant(Octets(octets), why, why is LAST_CREDIT)
+
+
+def wish(policy: Policy, asked: int, used: int, elapsed_ms: int, operator_max: int | None) -> tuple[int, Why]:
+    """Size a grant as if credit had no end; `elapsed_ms` is a second or more."""
+    octets: int = policy.default_octets
+    why = DEFAULT_SIZE
+    if asked > octets:
+        octets, why = asked, REQUESTED_SIZE
+    by_rate = used * policy.target_ms // elapsed_ms
+    if by_rate > octets:
+        octets, why = by_rate, RATE_OF_USE
+    if octets > policy.max_octets:
+        octets, why = policy.max_octets, SIZE_LIMIT
+    if operator_max is not None and octets > operator_max:
+        octets, why = operator_max, OPERATOR_LIMIT
+    return octets, why
 
 
 def threshold(policy: Policy, octets: Octets) -> Octets:

@@ -14,6 +14,8 @@ from ocs.credit_control.event import EndCause, Gateway, State
 from ocs.credit_control.supervision import Supervision
 from ocs.units import MINUTE, Credits, GroupIndex, Octets, OperatorId, SessionId, TariffId, UnixMillis
 
+NOBODY: Final = SessionId(b"")
+
 ANSWERS_KEPT: Final = 8
 """In memory, for repeats; older ones are found in the journal.  No gateway has more requests of one session open."""
 
@@ -144,7 +146,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._at_rest: dict[SessionId, bytes] = {}
-        self._hand = SessionId(b"")
+        self._hand = NOBODY
         self._in_hand: Session | None = None  # the one unpacked last, until it is put back
         self._ended: deque[tuple[UnixMillis, SessionId]] = deque()
         self.gateways: list[Gateway] = []
@@ -183,40 +185,39 @@ class Sessions:
             was_alive: whether it was there and not ended.
             was_due: its deadline before, None where it is new.
         """
-        self._let_go()
-        operator = session.operator
+        self._hand, self._in_hand = NOBODY, None
+        operator, at_rest = session.operator, self._at_rest
         alive = session.state != ENDED
         if not alive:
             # To the end: the ended stand in the order in which they ended, in a snapshot too.
-            self._at_rest.pop(session_id, None)
-        self._at_rest[session_id] = _PACK(session)
+            at_rest.pop(session_id, None)
+            self._ended.append((session.changed_at, session_id))
+        at_rest[session_id] = _PACK(session)
         if alive != was_alive:
             self.open_count[operator] = self.open_count.get(operator, 0) + (1 if alive else -1)
-        if not alive:
-            self._ended.append((session.changed_at, session_id))
-        if alive and session.thirsty:
+        if alive and True in [service.thirsty for service in session.services]:
             self.thirsty.setdefault(operator, {})[session_id] = None
         elif was_alive and self.thirsty:
             thirsty = self.thirsty.get(operator)
             if thirsty:
                 thirsty.pop(session_id, None)
-        if alive and self.supervision is not None and (was_due is None or session.deadline < was_due):
+        if alive and (was_due is None or session.deadline < was_due) and self.supervision is not None:
             self.supervision.watch(session_id, session.deadline)
 
     def _let_go(self) -> None:
-        self._hand, self._in_hand = SessionId(b""), None
+        self._hand, self._in_hand = NOBODY, None
 
     def replace(self, session_id: SessionId, session: Session) -> None:
         """Put back a session that had ended and stays so."""
         self._let_go()
         self._at_rest[session_id] = _PACK(session)
 
-    def forget_ended(self, before: UnixMillis) -> None:
-        """Drop some sessions that ended before this time; the journal keeps their history.
+    def forget_ended(self, now: UnixMillis) -> None:
+        """Drop some sessions that ended long before `now`; the journal keeps their history.
 
         A few at a time, and only as events come: every process that folds the same events forgets the same.
         """
-        ended = self._ended
+        ended, before = self._ended, now - ENDED_KEPT_MS
         if not ended or ended[0][0] >= before:
             return
         for _ in range(FORGOTTEN_AT_ONCE):

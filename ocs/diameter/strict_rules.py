@@ -176,6 +176,8 @@ def _shown(shortest: int, longest: int) -> Check:
     def check_name(data: bytes) -> str | None:
         if not shortest <= len(data) <= longest:
             return f"{len(data)} octets; {shortest} to {longest} are taken"
+        if data.isascii() and data.decode().isprintable():
+            return None  # nearly every name; the rest is looked at with care
         if _find_control(data):
             return "there is a control character in it"
         return value.fault(DataType.UTF8_STRING, data)

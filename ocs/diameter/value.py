@@ -164,6 +164,8 @@ def minimum(type_: DataType) -> bytes:
 
 
 def _check_utf8(data: bytes) -> str | None:
+    if data.isascii():
+        return None
     try:
         data.decode()
     except UnicodeDecodeError as error:

@@ -15,12 +15,14 @@ from typing import Final
 
 import msgspec
 
+from ocs.credit_control.request import CreditControlRequest
+from ocs.credit_control.session import Answer
 from ocs.diameter.happening import Request
 from ocs.shell.core.diameter_tcp import DiameterConnection
 from ocs.shell.store import records
 from ocs.shell.store.journal import Journal
 from ocs.state import Event
-from ocs.units import GroupIndex, SessionId, UnixMillis
+from ocs.units import GroupIndex, UnixMillis
 
 EXIT_STORE: Final = 4
 REMOVED_PER_COMMIT: Final = 4
@@ -34,8 +36,9 @@ class Promise(msgspec.Struct, frozen=True, gc=False):
 
     connection: DiameterConnection
     request: Request
-    session_id: SessionId
-    number: int
+    charged: CreditControlRequest
+    event: Event | None  # that it decided; none of a repeat
+    answer: Answer
     octets: bytes
 
 
@@ -115,7 +118,10 @@ class Committer:
 
     def promise(self, promise: Promise) -> None:
         """Let a CCA go once everything decided so far is durable; never within this call."""
-        self._last_seen().promises.append(promise)
+        if self._filling.events:  # nearly always: the event of this CCA has just come, and with it the group is due
+            self._filling.promises.append(promise)
+        else:
+            self._last_seen().promises.append(promise)
 
     def _last_seen(self) -> _Group:
         """Give the newest group that an answer of now could have seen."""

@@ -102,6 +102,7 @@ class Core:
         self._supervision = Supervision()
         self._outgoing = Outgoing(self)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._well_at = UnixMillis(0)
         state.charging.sessions.supervise(self._supervision)
 
     def now(self) -> UnixMillis:
@@ -123,18 +124,15 @@ class Core:
         if event is not None:
             self.state.group = self.committer.filling
             try:
-                evolve(self.state, event)
+                evolve(self.state, event, decision.outcome if isinstance(decision.outcome, StoredAnswer) else None)
             except BaseException:
                 # Half of an event may be in the state: nothing can be answered from it any more.  The journal does not
                 # hold the event, so the next start is sound.
                 log.critical("a bug in evolve; stopping", exc_info=True, command=type(command).__name__)
                 os._exit(EXIT_BUG)
             self.committer.submit(event)
-            if isinstance(event, Stepped):
-                for service in event.services:
-                    self.measures.used_octets += service.used
-                    self.measures.overrun_credits += service.overrun
-            self._note(event)
+            if not isinstance(event, Stepped) or event.notes:
+                self._note(event)
         return decision
 
     def administer(self, command: cmd.AdministratorCommand, reply: Callable[[Done], None]) -> None:
@@ -166,7 +164,7 @@ class Core:
         try:
             charged, form = self._reception.receive(request.message, connection.realm, connection.forms)
             if charged.request_type != TERMINATION:
-                self._shed_if_late()
+                self._shed_if_late(request.received)
             gateway = connection.gateway
             if gateway.origin_host != charged.origin_host or gateway.origin_realm != charged.origin_realm:
                 # Behind a relay; most peers speak for themselves, and the one before is the same.
@@ -186,14 +184,17 @@ class Core:
         else:
             self._promise(connection, request, charged, form, decision)
 
-    def _shed_if_late(self) -> None:
+    def _shed_if_late(self, now: UnixMillis) -> None:
         """Refuse new work early rather than answer it late; a CCR-T is always served: it ends what costs."""
+        if now == self._well_at:
+            return  # looked at for the request before, which came at the same instant
         if self.committer.waiting_seconds() > SHED_SECONDS:
             self.measures.shed["journal"] += 1
             raise TooBusy("the journal is slow; try another server, or again in a moment")
         if not self.has_room:
             self.measures.shed["disk"] += 1
             raise TooBusy("the disk of the journal is nearly full")
+        self._well_at = now
 
     def _promise(
         self,
@@ -206,20 +207,15 @@ class Core:
         """Write the answer, and let it go once what it tells is durable."""
         answer = decision.outcome
         assert isinstance(answer, StoredAnswer)
-        measures = self.measures
         if decision.event is None and charged.action not in MOVES_NOTHING:
-            measures.repeats += 1
+            self.measures.repeats += 1
         if form is not None:
             octets = form.answers.write(charged, answer, self._identity, self.policy)
         else:
             octets = cca.write(charged, answer, self._identity, self.policy)
-        measures.answers[connection.peer, charged.request_type, answer.result_code] += 1
-        for service in answer.services:
-            measures.services[service.result_code] += 1
-            measures.granted_octets += service.granted
         if answer.result_code != SUCCESS:
             connection.errors += 1
-        self.committer.promise(Promise(connection, request, charged.session_id, charged.number, octets))
+        self.committer.promise(Promise(connection, request, charged, decision.event, answer, octets))
 
     def keep(self, promises: list[Promise]) -> None:
         """Send what is durable now, each connection's answers in one write; drop what its gateway has given up."""
@@ -233,13 +229,14 @@ class Core:
             if received < too_old:
                 self.measures.late += 1
                 connection.machine.drop(request)
-                self.step(cmd.DropAnswer(promise.session_id, promise.number), now)
+                self.step(cmd.DropAnswer(promise.charged.session_id, promise.charged.number), now)
             else:
                 connection.machine.answer(request, promise.octets)
                 waits[received] = waits.get(received, 0) + 1
             touched.add(connection)
         for received, count in waits.items():
             self.measures.answered((now - received) / SECOND, count)
+        self.measures.decided(promises)
         self._touched = set()
         for connection in touched:
             connection.flush()
@@ -282,8 +279,7 @@ class Core:
         """Count an event, and log what someone should know of."""
         match event:
             case Stepped():
-                if event.notes:
-                    self._note_oddities(event)
+                self._note_oddities(event)
             case Refused():
                 self.measures.conflicts += 1
                 log.warning(

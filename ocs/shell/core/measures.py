@@ -4,13 +4,15 @@ subscriber.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from ocs.credit_control.event import Stepped
 from ocs.diameter.codes import CcRequestType
+from ocs.shell.core.committer import Promise
 
 MALFORMED: Final = 0
 """Stands where a CC-Request-Type stands, for a request whose own could not be believed."""
@@ -52,6 +54,18 @@ class Measures:
         """Count answers that took the same time."""
         self.latency[bisect_left(LATENCY_SECONDS, seconds)] += count
         self.latency_sum += seconds * count
+
+    def decided(self, promises: Iterable[Promise]) -> None:
+        """Count what was answered, many at once: `Counter.update` does it without the interpreter."""
+        self.answers.update(
+            [(each.connection.peer, each.charged.request_type, each.answer.result_code) for each in promises]
+        )
+        services = [service for each in promises for service in each.answer.services]
+        self.services.update([service.result_code for service in services])
+        self.granted_octets += sum([service.granted for service in services])
+        steps = [step for each in promises if isinstance(each.event, Stepped) for step in each.event.services]
+        self.used_octets += sum([step.used for step in steps])
+        self.overrun_credits += sum([step.overrun for step in steps])
 
     def text(self) -> str:
         """Give all samples in the text format."""

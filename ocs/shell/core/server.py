@@ -5,6 +5,7 @@ SIGTERM: not ready -> DPR to every peer, answers in flight -> journal synced -> 
 """
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -51,6 +52,10 @@ WELL_PAUSE_SECONDS_MAX: Final = 1.0
 ROOM_LOOKED_AT_SECONDS: Final = 1.0
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """The journal thread gets the interpreter back quickly after its sync; the default of 5 ms would be the commit time."""
+
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+"""Sessions at rest are octets, which the collector never looks at; what it can find are a few cycles of connections
+and tasks.  It looks for them rarely: at the highest load a few times a second, and at all objects hardly ever."""
 
 log = structlog.get_logger()
 
@@ -106,6 +111,9 @@ class _Server:
         # `Started` is durable: whoever connects from here on meets a server that remembers.
         await self._link.listen(self._folder.socket)
         core.serving = True
+        # What was loaded stays; and what a request leaves behind is nearly all freed by its last reference.
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         for server in servers:
             await server.start_serving()
         tasks = [

@@ -42,6 +42,9 @@ BEHIND_SECONDS: Final = 5.0
 """Under a burst the reader lags a moment; only a lasting lag is worth a word."""
 
 DOOR_CLOSING_SECONDS: Final = 3.0
+NICENESS: Final = 10
+"""Where cores are few the follower waits for the core, and an answer never for the follower."""
+
 EXIT_STORE: Final = 4
 EXIT_BUG: Final = 70
 """As in sysexits.h: an internal software error."""
@@ -224,6 +227,7 @@ def main() -> int:
     logs.configure(config.logging)
     try:
         with holding_books(DataFolder.open(Path(config.data)), PREDECESSOR_SECONDS):
+            os.nice(NICENESS)
             return asyncio.run(follow(config, inherited.token, inherited.descriptor))
     except errors.OcsError as error:
         log.error("the follower cannot go on", reason=str(error))  # noqa: TRY400  # the reason says it all
