@@ -48,7 +48,7 @@ interop: $(VENV)/.stamp  ## independent peers: python-diameter and scapy against
 	@$(BIN)/pytest -v -n 0 tests/live/test_live_python_diameter.py tests/live/test_live_simulator.py
 
 bench: $(VENV)/.stamp  ## the same CCRs to this server and to python-diameter, turn by turn; ratios, and bench.json
-	@PYTHONPATH=tests $(BIN)/python tests/bench/compare.py
+	@PYTHONPATH=tests $(BIN)/python -m bench.compare
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,8 +1,12 @@
 """A load of CCRs cheap enough not to measure itself: ready messages, numbers patched in, every answer checked.
 
-It knows neither scapy nor any other codec: `simulator.templates` made the octets beforehand.  Closed loop: each of a
-number of sessions at a time sends its next request when the answer to the one before has come, I, some U, T, and then
-the next session takes its place.  Run as a process of its own, it reads a `Job` as JSON and writes a `Result`.
+It knows neither scapy nor any other codec: `simulator.templates` made the octets beforehand.  A population of sessions
+is served in turn: I, some U, T, and then the next session takes the place of the one that ended.
+
+    closed loop: a number of requests is under way on each connection; an answer brings the next request
+    open loop:   requests leave by a schedule, whatever the answers do, and latency counts from the scheduled time
+
+Run as a process of its own, it reads a `Job` as JSON and writes a `Result`.
 """
 
 import json
@@ -21,6 +25,11 @@ STALL_SECONDS: Final = 10.0
 SUCCESS: Final = 2001
 _IDS: Final = Struct(">II")
 _WORD: Final = Struct(">I")
+_NOVELTY: Final = Struct(">III")
+LATE_SECONDS: Final = 0.001
+SPREAD: Final = 7_919_011
+"""A prime: subscribers of sessions that follow each other have IMSIs far apart, and so other operators."""
+
 _RESULT: Final = Struct(">III")
 _GRANT: Final = Struct(">IIQ")
 _RESULT_HEAD: Final = (268, 0x4000_000C)
@@ -50,19 +59,27 @@ class Job:
 
     Attributes:
         capabilities: the CER of each connection.
+        templates: sets of one request of each kind; sessions take them in turn.
+        outstanding: requests under way on each connection, closed loop.
+        rate: requests a second over all connections, open loop; 0 for the closed one.
         updates: CCR-U of each session.
-        warm_seconds: sent before anything is counted.
+        sessions: how many are open at a time, 0 for one for each request under way.
+        warm_seconds: sent before anything is counted; all sessions are opened before that.
+        is_hostile: give every request a layout that was never there before.
     """
 
     port: int
     capabilities: list[bytes]
-    templates: dict[str, Template]
+    templates: list[dict[str, Template]]
     connections: int = 1
     outstanding: int = 64
+    rate: float = 0.0
     updates: int = 8
+    sessions: int = 0
     seconds: float = 5.0
     warm_seconds: float = 1.0
     first_session: int = 0
+    is_hostile: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=lambda octets: octets.hex())
@@ -71,9 +88,10 @@ class Job:
     def from_json(cls, text: str) -> "Job":
         told: dict[str, Any] = json.loads(text)
         told["capabilities"] = [bytes.fromhex(one) for one in told["capabilities"]]
-        told["templates"] = {
-            kind: Template(**{**one, "octets": bytes.fromhex(one["octets"])}) for kind, one in told["templates"].items()
-        }
+        told["templates"] = [
+            {kind: Template(**{**one, "octets": bytes.fromhex(one["octets"])}) for kind, one in each.items()}
+            for each in told["templates"]
+        ]
         return cls(**told)
 
 
@@ -82,7 +100,13 @@ class Result:
     """What came of it; latencies in milliseconds.
 
     Attributes:
+        answers: counted ones; `errors` are among them.
+        longest: the slowest answer.
         busy: the part of one CPU this generator took; near 1 it measured itself.
+        cpu_us: its CPU for each request, microseconds.
+        late_sends: open loop: requests that left more than a millisecond after their time, for the generator was late.
+        opening_rate: sessions opened a second, before the count began; 0 where none had to be.
+        per_second: answers in each second.
         faults: the first few answers that were wrong, or what else went wrong.
     """
 
@@ -92,36 +116,36 @@ class Result:
     p50: float = 0.0
     p99: float = 0.0
     p999: float = 0.0
+    longest: float = 0.0
     busy: float = 0.0
+    cpu_us: float = 0.0
+    late_sends: int = 0
+    opening_rate: float = 0.0
+    per_second: list[int] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
-class _Slot:
-    """One session at a time, of one connection."""
-
-    __slots__ = ("kind", "left", "number", "sent_at", "session")
-
-    def __init__(self) -> None:
-        self.session = 0
-        self.kind = "termination"
-        self.number = 0
-        self.left = 0
-        self.sent_at = 0.0
+def patched(template: Template, name: int, number: int, hop_by_hop: int, end_to_end: int) -> bytearray:
+    """Make a request of its own from a template; `name` tells its session from all others."""
+    message = bytearray(template.octets)
+    _IDS.pack_into(message, 12, hop_by_hop, end_to_end)
+    message[template.session : template.session + 16] = b"%016x" % name
+    message[template.subscriber : template.subscriber + 9] = b"%09d" % (name * SPREAD % 1_000_000_000)
+    _WORD.pack_into(message, template.number, number)
+    return message
 
 
 class _Connection:
-    def __init__(self, job: Job, load: "_Load", capabilities: bytes) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", job.port), 5)
+    def __init__(self, port: int, capabilities: bytes) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), 5)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(capabilities)
         answer = self._message()
         if not (answer[4] & 0x20 == 0 and _result_of(answer) == SUCCESS):
             raise ConnectionError(f"the server refused the capabilities: {_result_of(answer)}")
         self.socket.setblocking(False)
-        self.slots = [_Slot() for _ in range(job.outstanding)]
         self.received = bytearray()
         self.unsent = b""
-        self._load = load
         self._capabilities = capabilities
 
     def _message(self) -> bytes:
@@ -142,14 +166,14 @@ class _Connection:
         self.unsent = data[sent:]
 
     def receive(self) -> list[bytes]:
-        """Take what came; give the next request of each session that was answered."""
+        """Give the answers that came; watchdog requests are answered here."""
         data = self.socket.recv(READ_OCTETS)
         if not data:
             raise ConnectionError("the server closed the connection")
         buffer = self.received
         buffer += data
         place, end = 0, len(buffer)
-        requests = []
+        answers = []
         while end - place >= HEADER_OCTETS:
             length = int.from_bytes(buffer[place + 1 : place + 4], "big")
             if end - place < length:
@@ -157,88 +181,202 @@ class _Connection:
             answer = bytes(buffer[place : place + length])
             place += length
             if answer[4] & 0x80:
-                requests.append(_watchdog_answer(answer, self._capabilities))
-                continue
-            hop_by_hop = _WORD.unpack_from(answer, 12)[0]
-            slot = self.slots[hop_by_hop]
-            self._load.answered(slot, answer)
-            requests.append(self._load.next(slot, hop_by_hop))
+                self.send([_watchdog_answer(answer, self._capabilities)])
+            else:
+                answers.append(answer)
         del buffer[:place]
-        return requests
+        return answers
+
+
+KINDS: Final = ("initial", "update", "termination")
+INITIAL, UPDATE, TERMINATION = range(3)
 
 
 class _Load:
+    """The sessions, each a row of a few arrays: a million of them fit."""
+
     def __init__(self, job: Job) -> None:
         self.job = job
         self.result = Result()
+        self._under_way = job.connections * job.outstanding
+        self._count = job.sessions or self._under_way
+        if self._count % job.connections or self._count < self._under_way:
+            raise ValueError(f"{self._count} sessions cannot be spread over {job.connections} x {job.outstanding}")
+        self._templates = [tuple(each[kind] for kind in KINDS) for each in job.templates]
+        self._kind = array("B", bytes(self._count))  # of the request sent last
+        self._number = array("I", bytes(4 * self._count))
+        self._left = array("B", bytes(self._count))
+        self._name = array("Q", bytes(8 * self._count))
+        self._since = array("d", bytes(8 * self._count))
+        self._next_name = job.first_session
+        self._turn = list(range(job.connections))  # the session whose turn is next, for each connection
         self._latencies = array("d")
         self._end_to_end = 0
-        self._session = job.first_session
-        self._learnt: dict[tuple[str, int], tuple[int, tuple[int, ...]]] = {}
+        self._learnt: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {}
         self._counting = False
+        self._poll = select.epoll()
+        self._connections = [_Connection(job.port, each) for each in job.capabilities[: job.connections]]
+        self._by_descriptor = {each.socket.fileno(): place for place, each in enumerate(self._connections)}
+        for each in self._connections:
+            self._poll.register(each.socket, select.EPOLLIN)
 
     def run(self) -> Result:
+        job, result = self.job, self.result
+        for session in range(self._count):
+            self._kind[session] = TERMINATION
+        if job.sessions:
+            began = time.perf_counter()
+            self._open_all()
+            result.opening_rate = self._count / (time.perf_counter() - began)
+        wall = self._by_schedule() if job.rate else self._closed_loop()
+        for each in self._connections:
+            each.socket.close()
+        self._sum_up(wall)
+        return result
+
+    def _open_all(self) -> None:
+        """Open every session, then spread how far each one is, so that all kinds of request come from the start."""
+        to_open = iter(range(self._count))
+        answered = 0
+        by_connection = self.job.connections
+
+        def some(count: int) -> None:
+            batches: list[list[bytes]] = [[] for _ in self._connections]
+            for _ in range(count):
+                session = next(to_open, None)
+                if session is None:
+                    break
+                batches[session % by_connection].append(self._request(session, time.perf_counter()))
+            for connection, batch in zip(self._connections, batches, strict=True):
+                if batch:
+                    connection.send(batch)
+
+        some(self._under_way)
+        while answered < self._count:
+            came = self._answers()
+            if came is None:
+                return
+            for session, answer in came:
+                self._answered(session, answer, 0.0)
+                self._left[session] = session % (self.job.updates + 1)
+            answered += len(came)
+            some(len(came))
+
+    def _answers(self, wait_seconds: float = STALL_SECONDS) -> list[tuple[int, bytes]] | None:
+        """Wait for answers; each with its session.  None after a stall."""
+        ready = self._poll.poll(wait_seconds)
+        if not ready and wait_seconds == STALL_SECONDS:
+            self.result.faults.append(f"no answer for {STALL_SECONDS:g} s")
+            return None
+        came: list[tuple[int, bytes]] = []
+        for descriptor, _ in ready:
+            connection = self._connections[self._by_descriptor[descriptor]]
+            came.extend((_WORD.unpack_from(answer, 12)[0], answer) for answer in connection.receive())
+            if connection.unsent:
+                connection.send([])
+        return came
+
+    def _closed_loop(self) -> float:
         job = self.job
-        connections = [_Connection(job, self, job.capabilities[number]) for number in range(job.connections)]
-        poll = select.epoll()
-        by_descriptor = {}
-        for connection in connections:
-            by_descriptor[connection.socket.fileno()] = connection
-            poll.register(connection.socket, select.EPOLLIN)
-            connection.send([self.next(slot, number) for number, slot in enumerate(connection.slots)])
-        began = time.perf_counter()
-        counting_from, until = began + job.warm_seconds, began + job.warm_seconds + job.seconds
-        cpu = 0.0
-        while (now := time.perf_counter()) < until:
-            if not self._counting and now >= counting_from:
-                self._counting, counting_from, cpu = True, now, time.process_time()
-            ready = poll.poll(STALL_SECONDS)
+        connections = self._connections
+        for place, connection in enumerate(connections):
+            now = time.perf_counter()
+            connection.send([self._request(self._next_turn(place), now) for _ in range(job.outstanding)])
+        stays = not job.sessions  # a session goes on itself, else the next one whose turn it is
+        clock = _Clock(job.warm_seconds, job.seconds)
+        while clock.goes_on(self):
+            ready = self._poll.poll(STALL_SECONDS)
             if not ready:
                 self.result.faults.append(f"no answer for {STALL_SECONDS:g} s")
                 break
             for descriptor, _ in ready:
-                connection = by_descriptor[descriptor]
-                connection.send(connection.receive())
-        wall = time.perf_counter() - counting_from
-        self.result.busy = (time.process_time() - cpu) / wall
-        for connection in connections:
-            connection.socket.close()
-        self._sum_up(wall)
-        return self.result
+                place = self._by_descriptor[descriptor]
+                connection = connections[place]
+                requests = []
+                now = time.perf_counter()
+                for answer in connection.receive():
+                    session = _WORD.unpack_from(answer, 12)[0]
+                    self._answered(session, answer, now)
+                    requests.append(self._request(session if stays else self._next_turn(place), now))
+                connection.send(requests)
+        return clock.wall(self.result)
 
-    def next(self, slot: _Slot, hop_by_hop: int) -> bytes:
-        """Give a session's next request, or the first one of the next session."""
-        if slot.kind == "termination":
-            self._session += 1
-            slot.session, slot.kind, slot.number, slot.left = self._session, "initial", 0, self.job.updates
+    def _by_schedule(self) -> float:
+        job = self.job
+        clock = _Clock(job.warm_seconds, job.seconds)
+        began, sent = time.perf_counter(), 0
+        while clock.goes_on(self):
+            now = time.perf_counter()
+            due = int((now - began) * job.rate) + 1
+            batches: list[list[bytes]] = [[] for _ in self._connections]
+            while sent < due:
+                scheduled = began + sent / job.rate
+                if self._counting and now - scheduled > LATE_SECONDS:
+                    self.result.late_sends += 1
+                place = sent % job.connections
+                batches[place].append(self._request(self._next_turn(place), scheduled))
+                sent += 1
+            for connection, batch in zip(self._connections, batches, strict=True):
+                if batch:
+                    connection.send(batch)
+            came = self._answers(max(0.0, began + sent / job.rate - time.perf_counter()))
+            now = time.perf_counter()
+            for session, answer in came or ():
+                self._answered(session, answer, now)
+        return clock.wall(self.result)
+
+    def _next_turn(self, place: int) -> int:
+        session = self._turn[place]
+        following = session + self.job.connections
+        self._turn[place] = following if following < self._count else place
+        return session
+
+    def start_counting(self) -> None:
+        self._counting = True
+
+    def _request(self, session: int, since: float) -> bytes:
+        """Give a session's next request, or the first one of the session that takes its place."""
+        kind = self._kind[session]
+        if kind == TERMINATION:
+            self._next_name += 1
+            self._name[session] = self._next_name
+            kind, number = INITIAL, 0
+            self._left[session] = self.job.updates
         else:
-            slot.number += 1
-            slot.kind = "update" if slot.left else "termination"
-            slot.left -= 1
-        template = self.job.templates[slot.kind]
-        message = bytearray(template.octets)
+            number = self._number[session] + 1
+            left = self._left[session]
+            if left:
+                kind = UPDATE
+                self._left[session] = left - 1
+            else:
+                kind = TERMINATION
+        self._kind[session], self._number[session], self._since[session] = kind, number, since
+        name = self._name[session]
+        template = self._templates[name % len(self._templates)][kind]
         self._end_to_end = (self._end_to_end + 1) & 0xFFFF_FFFF
-        _IDS.pack_into(message, 12, hop_by_hop, self._end_to_end)
-        message[template.session : template.session + 16] = b"%016x" % slot.session
-        message[template.subscriber : template.subscriber + 9] = b"%09d" % (slot.session % 1_000_000_000)
-        _WORD.pack_into(message, template.number, slot.number)
-        slot.sent_at = time.perf_counter()
+        message = patched(template, name, number, session, self._end_to_end)
+        if self.job.is_hostile:
+            # An unknown vendor's AVP without data, whose code was never seen: it is ignored, and the layout is new.
+            message += _NOVELTY.pack(self._end_to_end, 0x8000_000C, 9)
+            _WORD.pack_into(message, 0, 1 << 24 | len(message))
         return bytes(message)
 
-    def answered(self, slot: _Slot, answer: bytes) -> None:
-        if not self._is_right(slot, answer):
+    def _answered(self, session: int, answer: bytes, now: float) -> None:
+        if not self._is_right(session, answer):
             self.result.errors += 1
             if len(self.result.faults) < 5:
-                self.result.faults.append(f"{slot.kind} {slot.number} of session {slot.session:x}: {answer.hex()}")
+                what = f"{KINDS[self._kind[session]]} {self._number[session]} of session {self._name[session]:x}"
+                self.result.faults.append(f"{what}: {answer.hex()}")
         if self._counting:
             self.result.answers += 1
-            self._latencies.append(time.perf_counter() - slot.sent_at)
+            self._latencies.append(now - self._since[session])
 
-    def _is_right(self, slot: _Slot, answer: bytes) -> bool:
+    def _is_right(self, session: int, answer: bytes) -> bool:
         """Hold an answer against what its kind must say: 2001, and a grant for each service that asked."""
         if answer[4] & 0xB0 or answer[5:8] != b"\x00\x01\x10":
             return False
-        learnt = self._learnt.get((slot.kind, len(answer)))
+        kind = self._kind[session]
+        learnt = self._learnt.get((kind, len(answer)))
         if learnt is not None:
             place, grants = learnt
             if _RESULT.unpack_from(answer, place) == (*_RESULT_HEAD, SUCCESS):
@@ -252,20 +390,52 @@ class _Load:
         results: list[int] = []
         found: list[int] = []
         _walk(answer, HEADER_OCTETS, len(answer), results, found, top=True)
-        services = self.job.templates[slot.kind].services
+        services = self._templates[self._name[session] % len(self._templates)][kind].services
         right = len(results) == 1 and _RESULT.unpack_from(answer, results[0]) == (*_RESULT_HEAD, SUCCESS)
         right = right and len(found) == services and all(_GRANT.unpack_from(answer, place)[2] for place in found)
         if right:
-            self._learnt[slot.kind, len(answer)] = results[0], tuple(found)
+            self._learnt[kind, len(answer)] = results[0], tuple(found)
         return right
 
     def _sum_up(self, wall: float) -> None:
         result, latencies = self.result, sorted(self._latencies)
         result.rate = result.answers / wall
+        result.cpu_us = 1e6 * result.busy * wall / max(1, result.answers)
         if latencies:
             result.p50, result.p99, result.p999 = (
                 1000 * latencies[min(len(latencies) - 1, int(len(latencies) * part))] for part in (0.5, 0.99, 0.999)
             )
+            result.longest = 1000 * latencies[-1]
+
+
+class _Clock:
+    """Warm-up, then the time that counts, second by second."""
+
+    def __init__(self, warm_seconds: float, seconds: float) -> None:
+        now = time.perf_counter()
+        self._counting_from, self._until = now + warm_seconds, now + warm_seconds + seconds
+        self._cpu = 0.0
+        self._counting = False
+        self._second_ends = 0.0
+        self._answers_before = 0
+
+    def goes_on(self, load: _Load) -> bool:
+        now = time.perf_counter()
+        if not self._counting:
+            if now >= self._counting_from:
+                self._counting, self._counting_from, self._cpu = True, now, time.process_time()
+                self._second_ends = now + 1
+                load.start_counting()
+        elif now >= self._second_ends:
+            load.result.per_second.append(load.result.answers - self._answers_before)
+            self._answers_before = load.result.answers
+            self._second_ends += 1
+        return now < self._until
+
+    def wall(self, result: Result) -> float:
+        wall = time.perf_counter() - self._counting_from
+        result.busy = (time.process_time() - self._cpu) / wall
+        return wall
 
 
 def _walk(octets: bytes, place: int, end: int, results: list[int], grants: list[int], *, top: bool) -> None:

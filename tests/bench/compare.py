@@ -1,25 +1,30 @@
-"""`make bench`: our server, durable with everything on, beside python-diameter answering the same CCRs with no storage.
+"""`make bench`: our server beside others under the same CCRs, turn by turn in the same run; what counts is the ratio.
 
-Both run on this machine in the same minutes, turn by turn, under the same generator; what counts is the ratio.
-Prints a table and writes `bench.json`.
+    ours             durable, everything on, pure Python
+    store off        the same with a journal that keeps nothing
+    echo             ready answers over the same transport
+    python-diameter  an independent pure Python stack that grants and keeps nothing
+
+BENCH_ROUNDS and BENCH_SECONDS say how often and how long, BENCH_ONLY names the scenes (by their first words).  Prints
+tables, ratios first, and writes bench.json.  An answer that is wrong, or a generator that was the bottleneck, fails the
+run.
 """
 
 import json
 import os
-import platform
-import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from itertools import product
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from live.ocs_server import OcsServer, free_ports
+from bench import machine, stages
+from bench.servers import PLMN, SERVERS, Running
 from simulator.load import Job, Result
 from simulator.messages import Identity
 from simulator.profile import PROFILES
@@ -27,143 +32,240 @@ from simulator.templates import capabilities, templates
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
-SHAPES = ((1, 64), (1, 512), (64, 4))  # connections x outstanding requests on each
-BUSY_MAX = 0.95
-IMSI_PREFIX = "001010"
-SYNCS = 200
+ONLY = tuple(name.strip() for name in os.environ.get("BENCH_ONLY", "").split(",") if name.strip())
+BUSY_MAX = 0.8
+LATE_PART_MAX = 5
+"""Of an open loop's requests a fifth may leave a millisecond late: their latency counts from their time all the same."""
+
+REALM = "example.net"
+_numbers = count(1)
 
 
-@contextmanager
-def ours(folder: Path) -> Iterator[int]:
-    with OcsServer(folder, {"gy": {"connections_per_address_max": 200}}) as server:
-        server.add_operator(prefix="00101", price=1, per_octets=1000, credit=10**15)
-        yield server.gy_port
-        assert server.stop() == 0, server.tail()
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One shape of load, and who meets it."""
+
+    name: str
+    servers: tuple[str, ...] = ("ours",)
+    connections: int = 1
+    outstanding: int = 512
+    sessions: int = 0
+    operators: int = 1
+    profiles: tuple[str, ...] = ("standard",)
+    groups: int = 1
+    is_hostile: bool = False
+    half_of: str = ""  # open loop at half the rate that our server reached in this scene
+    rounds: int = ROUNDS
+
+    @property
+    def is_wanted(self) -> bool:
+        return not ONLY or self.name.startswith(ONLY) or bool(self.half_of and self.half_of.startswith(ONLY))
 
 
-@contextmanager
-def python_diameter(folder: Path) -> Iterator[int]:
-    (port,) = free_ports(1)
-    peer = Path(__file__).with_name("python_diameter_peer.py")
-    process = subprocess.Popen(
-        [sys.executable, str(peer), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        time.sleep(1.0)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+SCENES = (
+    Scene(name="1 x 512", servers=("ours", "store off", "echo", "python-diameter")),
+    Scene(name="1 x 64", servers=("ours", "store off", "echo", "python-diameter"), outstanding=64),
+    Scene(name="64 x 4", servers=("ours", "store off", "echo"), connections=64, outstanding=4),
+    Scene(name="three layouts", profiles=("standard", "open5gs", "magma")),
+    Scene(name="four services", groups=4),
+    Scene(name="ever-new layouts", is_hostile=True),
+    Scene(name="10k sessions, 100 operators", sessions=10_240, operators=100),
+    Scene(name="1M sessions, 10k operators", sessions=1_000_448, operators=10_000, rounds=1),
+    Scene(name="half load, 1 x 512", servers=("ours", "echo"), half_of="1 x 512"),
+)
 
 
-def load(port: int, connections: int, outstanding: int) -> Result:
-    """Run the generator in a process of its own."""
-    identity, profile = Identity(destination_realm="example.net"), PROFILES["standard"]
-    job = Job(
-        port=port,
-        capabilities=[
-            capabilities(Identity(host=f"sgw{number}.visited.example", destination_realm="example.net"), profile)
-            if connections > 1
-            else capabilities(identity, profile)
-            for number in range(connections)
-        ],
-        templates=templates(identity, profile, imsi_prefix=IMSI_PREFIX),
-        connections=connections,
-        outstanding=outstanding,
-        seconds=SECONDS,
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "simulator.load"],
-        input=job.to_json(),
-        capture_output=True,
-        text=True,
-        timeout=60 + SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"the load generator failed:\n{done.stderr}")
-    return Result(**json.loads(done.stdout))
+@dataclass
+class Measured:
+    """All runs of one server in one scene."""
 
+    runs: list[Result] = field(default_factory=list)
+    more: list[dict[str, float]] = field(default_factory=list)  # what was read from the server itself
 
-def sync_ms(folder: Path) -> float:
-    """Measure what one fdatasync of 4 KB takes here: the median, in milliseconds."""
-    took = []
-    descriptor = os.open(folder / "probe", os.O_WRONLY | os.O_CREAT, 0o600)
-    for _ in range(SYNCS):
-        os.write(descriptor, bytes(4096))
-        began = time.perf_counter()
-        os.fdatasync(descriptor)
-        took.append(1000 * (time.perf_counter() - began))
-    os.close(descriptor)
-    return statistics.median(took)
+    @property
+    def middle(self) -> Result:
+        return sorted(self.runs, key=lambda run: run.rate)[len(self.runs) // 2]
 
 
 def main() -> None:
-    measured: dict[str, dict[str, list[Result]]] = {}
+    measured: dict[str, dict[str, Measured]] = {}
     with TemporaryDirectory(prefix="ocs-bench-") as scratch:
-        sync = sync_ms(Path(scratch))
-        for number, (connections, outstanding) in product(range(ROUNDS), SHAPES):
-            shape = f"{connections} x {outstanding}"
-            for name, start in (("ours", ours), ("python-diameter", python_diameter)):
-                if name != "ours" and connections > 1:
-                    continue  # it is given one peer
-                folder = Path(scratch) / f"{name}-{shape}-{number}"
+        sync = machine.sync_ms(Path(scratch))
+        # Rounds outside, scenes and servers within: what disturbs the machine for a minute disturbs all of them.
+        for number in range(ROUNDS):
+            for scene, server in _turns(number):
+                rate = measured[scene.half_of]["ours"].middle.rate / 2 if scene.half_of else 0.0
+                folder = Path(scratch) / f"run-{next(_numbers)}"
                 folder.mkdir()
-                with start(folder) as port:
-                    result = load(port, connections, outstanding)
-                measured.setdefault(shape, {}).setdefault(name, []).append(result)
-                print(f"round {number + 1}  {name:<16} {shape:<8} {result.rate:>9,.0f}/s", flush=True)
-    report(measured, sync)
-
-
-def report(measured: dict[str, dict[str, list[Result]]], sync: float) -> None:
-    faults = [
-        f"{name}, {shape}: {result.errors} wrong answers {result.faults}"
-        for shape, names in measured.items()
-        for name, results in names.items()
-        for result in results
-        if result.errors or result.faults
-    ]
-    faults += [
-        f"{name}, {shape}: the generator took {result.busy:.0%} of a CPU and was the bottleneck"
-        for shape, names in measured.items()
-        for name, results in names.items()
-        for result in results
-        if result.busy > BUSY_MAX
-    ]
-    print(
-        f"\n{'shape':<10}{'server':<18}{'CCR/s':>10}  {'range':<20}{'p50 ms':>8}{'p99':>8}{'p99.9':>8}{'load CPU':>10}"
-    )
-    for shape, names in measured.items():
-        for name, results in names.items():
-            rates = sorted(result.rate for result in results)
-            middle = sorted(results, key=lambda result: result.rate)[len(results) // 2]
-            spread = f"{rates[0]:,.0f} to {rates[-1]:,.0f}"
-            print(
-                f"{shape:<10}{name:<18}{middle.rate:>10,.0f}  {spread:<20}"
-                f"{middle.p50:>8.1f}{middle.p99:>8.1f}{middle.p999:>8.1f}{middle.busy:>10.0%}"
-            )
-    print()
-    for shape, names in measured.items():
-        if len(names) == 2:
-            ratio = median_rate(names["ours"]) / median_rate(names["python-diameter"])
-            print(f"{shape}: ours, durable, is {ratio:.1f} x python-diameter without storage")
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, fdatasync {sync:.2f} ms")
+                with SERVERS[server](folder, scene.operators) as running:
+                    result, more = _run(scene, running, rate)
+                into = measured.setdefault(scene.name, {}).setdefault(server, Measured())
+                into.runs.append(result)
+                into.more.append(more)
+                print(f"round {number + 1}  {scene.name:<28}{server:<17}{result.rate:>9,.0f}/s", flush=True)
+    by_stage = stages.measure()
+    ratios = list(_ratios(measured))
+    _report(measured, ratios, by_stage, sync)
     told = {
-        shape: {name: [asdict(one) for one in all_] for name, all_ in names.items()}
-        for shape, names in measured.items()
+        "machine": machine.described(),
+        "sync_ms": sync,
+        "ratios": [dict(zip(("what", "ratio", "wanted"), ratio, strict=True)) for ratio in ratios],
+        "microseconds_by_stage": by_stage,
+        "measured": {
+            scene: {
+                server: {"runs": [asdict(run) for run in each.runs], "server": each.more}
+                for server, each in servers.items()
+            }
+            for scene, servers in measured.items()
+        },
     }
-    Path("bench.json").write_text(json.dumps({"sync_ms": sync, "measured": told}, indent=1) + "\n")
+    Path("bench.json").write_text(json.dumps(told, indent=1) + "\n")
+    faults = list(_faults(measured))
     if faults:
         raise SystemExit("\n".join(faults))
 
 
-def median_rate(results: list[Result]) -> float:
-    return statistics.median(result.rate for result in results)
+def _turns(number: int) -> Iterator[tuple[Scene, str]]:
+    for scene in SCENES:
+        if scene.is_wanted and number < scene.rounds:
+            for server in scene.servers:
+                yield scene, server
+
+
+def _run(scene: Scene, running: Running, rate: float) -> tuple[Result, dict[str, float]]:
+    """Run the generator in a process of its own; read from the server what it cost."""
+    more: dict[str, float] = {}
+    resident = machine.resident_octets(running.pid)
+    before = _commits(running)
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator.load"],
+        input=_job(scene, running.port, rate).to_json(),
+        capture_output=True,
+        text=True,
+        timeout=300 + SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"the load generator failed:\n{done.stderr}")
+    result = Result(**json.loads(done.stdout))
+    if running.ours is not None:
+        groups, events, seconds = (now - then for now, then in zip(_commits(running), before, strict=True))
+        if groups:
+            more["commit_ms"] = 1000 * seconds / groups
+            more["events_per_group"] = events / groups
+        if scene.sessions:
+            grown = machine.resident_octets(running.pid) - resident
+            more["core_mb_per_100k_sessions"] = grown / scene.sessions * 100_000 / 1_000_000
+    return result, more
+
+
+def _job(scene: Scene, port: int, rate: float) -> Job:
+    identity = Identity(destination_realm=REALM)
+    names = [identity.host] if scene.connections == 1 else [f"sgw{n}.visited.example" for n in range(scene.connections)]
+    return Job(
+        port=port,
+        capabilities=[
+            capabilities(Identity(host=name, destination_realm=REALM), PROFILES[scene.profiles[0]]) for name in names
+        ],
+        templates=[
+            templates(identity, PROFILES[profile], imsi_prefix=PLMN, groups=scene.groups) for profile in scene.profiles
+        ],
+        connections=scene.connections,
+        outstanding=scene.outstanding,
+        rate=rate,
+        sessions=scene.sessions or (8192 if rate else 0),
+        seconds=SECONDS,
+        is_hostile=scene.is_hostile,
+    )
+
+
+def _commits(running: Running) -> tuple[float, float, float]:
+    """Read groups, events and seconds of committing from the server's own metrics."""
+    if running.ours is None:
+        return 0.0, 0.0, 0.0
+    text = running.ours.api.get("/metrics").text
+    found = {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line and line[0] != "#"}
+    return found["ocs_commit_groups_total"], found["ocs_events_total"], found["ocs_commit_seconds_total"]
+
+
+def _ratios(measured: dict[str, dict[str, Measured]]) -> Iterator[tuple[str, float, str]]:
+    """Give what is compared, the ratio, and what it should be."""
+
+    def rate(scene: str, server: str = "ours") -> float:
+        runs = measured.get(scene, {}).get(server)
+        return statistics.median(run.rate for run in runs.runs) if runs else 0.0
+
+    for scene in ("1 x 512", "1 x 64"):
+        if rate(scene, "python-diameter"):
+            wanted = "at least 25" if scene == "1 x 512" else ""
+            yield (
+                f"{scene}: ours durable / python-diameter storing nothing",
+                rate(scene) / rate(scene, "python-diameter"),
+                wanted,
+            )
+    for scene in ("1 x 512", "1 x 64", "64 x 4"):
+        if rate(scene, "store off"):
+            wanted = "at least 0.5" if scene == "1 x 512" else ""
+            yield f"{scene}: ours durable / store off", rate(scene) / rate(scene, "store off"), wanted
+        if rate(scene, "echo"):
+            yield f"{scene}: ours durable / echo", rate(scene) / rate(scene, "echo"), ""
+    few, many = rate("10k sessions, 100 operators"), rate("1M sessions, 10k operators")
+    for what, over, under, wanted in (
+        ("64 x 4 / 1 x 512", rate("64 x 4"), rate("1 x 512"), "at least 0.4"),
+        ("1M sessions, 10k operators / 10k sessions, 100 operators", many, few, "at least 0.7"),
+        ("three layouts / one", rate("three layouts"), rate("1 x 512"), ""),
+        ("four services / one", rate("four services"), rate("1 x 512"), ""),
+        ("ever-new layouts / learnt ones", rate("ever-new layouts"), rate("1 x 512"), ""),
+    ):
+        if over and under:
+            yield what, over / under, wanted
+    half = measured.get("half load, 1 x 512")
+    if half:
+        commit = statistics.median(each["commit_ms"] for each in half["ours"].more)
+        ours, echo = (statistics.median(run.p50 for run in half[server].runs) for server in ("ours", "echo"))
+        yield "half load: (p50 ours - p50 echo) / one commit", (ours - echo) / commit, "at most 4"
+
+
+def _report(
+    measured: dict[str, dict[str, Measured]],
+    ratios: list[tuple[str, float, str]],
+    by_stage: dict[str, float],
+    sync: float,
+) -> None:
+    print("\nratios of medians")
+    for what, ratio, wanted in ratios:
+        print(f"  {ratio:>7.2f}  {what}{f'  ({wanted})' if wanted else ''}")
+    head = f"\n{'scene':<29}{'server':<17}{'CCR/s':>9}  {'range':<18}{'p50 ms':>8}{'p99':>8}{'p99.9':>8}{'max':>8}"
+    print(f"{head}{'load CPU':>10}")
+    for scene, servers in measured.items():
+        for server, each in servers.items():
+            rates, run = sorted(one.rate for one in each.runs), each.middle
+            spread = f"{rates[0]:,.0f} to {rates[-1]:,.0f}"
+            print(
+                f"{scene:<29}{server:<17}{run.rate:>9,.0f}  {spread:<18}{run.p50:>8.2f}{run.p99:>8.2f}{run.p999:>8.2f}"
+                f"{run.longest:>8.1f}{run.busy:>10.0%}"
+            )
+    print("\nour server by its own count (medians)")
+    for scene, servers in measured.items():
+        told: dict[str, Any] = {}
+        for key in servers["ours"].more[0] if "ours" in servers else ():
+            told[key] = statistics.median(each[key] for each in servers["ours"].more if key in each)
+        if told:
+            print(f"  {scene:<29}" + "  ".join(f"{key} {value:.2f}" for key, value in told.items()))
+    print("\nCPU of one CCR by stage, in process: " + ", ".join(f"{k} {v:.1f}" for k, v in by_stage.items()) + " µs")
+    print(f"\n{machine.described()}; fdatasync of 4 KB {sync:.2f} ms; {time.strftime('%Y-%m-%d %H:%M')}")
+
+
+def _faults(measured: dict[str, dict[str, Measured]]) -> Iterator[str]:
+    for scene, servers in measured.items():
+        for server, each in servers.items():
+            for run in each.runs:
+                if run.errors or run.faults:
+                    yield f"{scene}, {server}: {run.errors} wrong answers {run.faults}"
+                if run.busy > BUSY_MAX and server != "echo":  # faster than any generator; its figure is a lower bound
+                    yield f"{scene}, {server}: the generator took {run.busy:.0%} of a CPU and was the bottleneck"
+                if run.late_sends > run.answers / LATE_PART_MAX:
+                    yield f"{scene}, {server}: {run.late_sends} requests left late; the generator could not keep up"
 
 
 if __name__ == "__main__":

@@ -34,8 +34,11 @@ def free_ports(count: int) -> list[int]:
 class OcsServer:
     """One server; `start` may follow `stop` or `kill` on the same data."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any] | None = None, program: tuple[str, ...] = ("-m", "ocs")
+    ) -> None:
         self.folder = folder
+        self.program = program
         self.data = folder / "data"
         self.gy_port, self.api_port = free_ports(2)
         self.log = folder / "server.log"
@@ -71,7 +74,7 @@ class OcsServer:
     def start(self, *, ready: bool = True) -> Self:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ocs", "serve", "--config", str(self.config)],
+                [sys.executable, *self.program, "serve", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
