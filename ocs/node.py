@@ -76,9 +76,9 @@ def decide(state: State, policy: Policy, command: cmd.Command, now: UnixMillis) 
     Raises:
         OcsError: an administrator's command that cannot be obeyed; TooBusy where no more sessions fit.
     """
-    if isinstance(command, cmd.Charge):  # before the match, for nearly every command is one
-        return _charge(state, policy, command.request, command.gateway, now)
     match command:
+        case cmd.Charge(request, gateway):
+            return charge(state, policy, request, gateway, now)
         case cmd.Recalled():
             return _recalled(state, policy, command, now)
         case cmd.Supervise(session_id):
@@ -114,8 +114,8 @@ def _done(event: Event) -> Decision:
     return Decision(event, Done(event))
 
 
-def _charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Decision:
-    """Decide a CCR: a repeat, a conflict, a question to the journal, or a request to serve."""
+def charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Decision:
+    """Decide a CCR as `decide` does a `Charge`: a repeat, a conflict, a question to the journal, or one to serve."""
     charging_state = state.charging
     session = charging_state.sessions.get(request.session_id)
     if session is None:

@@ -49,28 +49,28 @@ _EQUIPMENT: Final = (Avp.USER_EQUIPMENT_INFO, Avp.USER_EQUIPMENT_INFO_VALUE)
 _BEARER: Final[dict[Path, str]] = {(_SERVICE, _PS, key): name for key, name in BEARER_OCTETS.items()}
 
 _FIXED: Final[frozenset[Path]] = frozenset(
-    (code,)
-    for code in (
-        Avp.ORIGIN_HOST,
-        Avp.ORIGIN_REALM,
-        Avp.DESTINATION_REALM,
-        Avp.DESTINATION_HOST,
-        Avp.ROUTE_RECORD,
-        Avp.AUTH_APPLICATION_ID,
-        Avp.SERVICE_CONTEXT_ID,
-        Avp.CC_REQUEST_TYPE,
-        Avp.REQUESTED_ACTION,
-        Avp.TERMINATION_CAUSE,
-        Avp.MULTIPLE_SERVICES_INDICATOR,
-    )
+    {
+        (Avp.ORIGIN_HOST,),
+        (Avp.ORIGIN_REALM,),
+        (Avp.DESTINATION_REALM,),
+        (Avp.DESTINATION_HOST,),
+        (Avp.ROUTE_RECORD,),
+        (Avp.AUTH_APPLICATION_ID,),
+        (Avp.SERVICE_CONTEXT_ID,),
+        (Avp.CC_REQUEST_TYPE,),
+        (Avp.REQUESTED_ACTION,),
+        (Avp.TERMINATION_CAUSE,),
+        (Avp.MULTIPLE_SERVICES_INDICATOR,),
+        _IDENTITY_TYPE,
+        (_SERVICE, _PS, Avp.CALLED_STATION_ID),
+    }
 )
-"""Read, or looked at on the way here, and the same in every message of a layout.  So is all of an MSCC, save the
-counters: what is asked for, for what, and why."""
+"""Read, or looked at by the check, and the same in every message of a layout.  So is all of an MSCC, save the counters:
+what is asked for, for what, and why."""
 
 _FIXED_AT_OPENING: Final[frozenset[Path]] = frozenset(
     {
         (_SERVICE, *_IDENTITY_TYPE),
-        (_SERVICE, _PS, Avp.CALLED_STATION_ID),
         *((_SERVICE, _PS, key) for key in BEARER_TEXTS),
     }
 )
@@ -167,7 +167,7 @@ class _Places:
                 self._take_unit(leaf)
             elif path in (_SESSION_ID, _NUMBER, _TIMESTAMP):
                 self._take(leaf, is_number=path != _SESSION_ID)
-            elif path in _FIXED or path == _IDENTITY_TYPE or (is_initial and path in _FIXED_AT_OPENING):
+            elif path in _FIXED or (is_initial and path in _FIXED_AT_OPENING):
                 continue
             elif is_initial and path[-2:] == _IDENTITY and path[:-2] in ((), (_SERVICE,)):
                 place = self._take(leaf)

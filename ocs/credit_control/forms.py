@@ -36,10 +36,11 @@ class Forms:
         if forms is None:
             return None
         as_number = int.from_bytes(message, "big")
-        for place, form in enumerate(forms):
+        for form in forms:
             if form.layout.fits(as_number):
-                if place:
-                    forms.insert(0, forms.pop(place))  # the next one is likely to be the same
+                if form is not forms[0]:
+                    forms.remove(form)
+                    forms.insert(0, form)  # the next one is likely to be the same
                 self._credit += 1
                 return form
         return None

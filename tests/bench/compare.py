@@ -35,7 +35,7 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 ONLY = tuple(name.strip() for name in os.environ.get("BENCH_ONLY", "").split(",") if name.strip())
 BUSY_MAX = 0.8
 LATE_PART_MAX = 5
-"""Of an open loop's requests a fifth may leave a millisecond late: their latency counts from their time all the same."""
+"""Of an open loop a fifth may leave a millisecond late: latency counts from the scheduled time all the same."""
 
 REALM = "example.net"
 _numbers = count(1)

@@ -30,7 +30,7 @@ from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, U
 from ocs.diameter.peer import Admission, PeerLimits, Verdict
 from ocs.diameter.peer_state import State as PeerState
 from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
-from ocs.node import Decision, Done, Recall, decide, evolve
+from ocs.node import Decision, Done, Recall, charge, decide, evolve
 from ocs.shell.clock import Clock
 from ocs.shell.core.admission import Doorkeeper
 from ocs.shell.core.committer import Committer, Promise
@@ -120,20 +120,24 @@ class Core:
             OcsError: the command is refused; nothing has changed.
         """
         decision = decide(self.state, self.policy, command, self.now() if now is None else now)
-        event = decision.event
-        if event is not None:
-            self.state.group = self.committer.filling
-            try:
-                evolve(self.state, event, decision.outcome if isinstance(decision.outcome, StoredAnswer) else None)
-            except BaseException:
-                # Half of an event may be in the state: nothing can be answered from it any more.  The journal does not
-                # hold the event, so the next start is sound.
-                log.critical("a bug in evolve; stopping", exc_info=True, command=type(command).__name__)
-                os._exit(EXIT_BUG)
-            self.committer.submit(event)
-            if not isinstance(event, Stepped) or event.notes:
-                self._note(event)
+        if decision.event is not None:
+            self._evolve(decision.event, None)
         return decision
+
+    def _evolve(self, event: Event, answer: StoredAnswer | None) -> None:
+        """Apply an event, and put it into the group that fills."""
+        state, committer = self.state, self.committer
+        state.group = committer.filling
+        try:
+            evolve(state, event, answer)
+        except BaseException:
+            # Half of an event may be in the state: nothing can be answered from it any more.  The journal does not
+            # hold the event, so the next start is sound.
+            log.critical("a bug in evolve; stopping", exc_info=True, of=type(event).__name__)
+            os._exit(EXIT_BUG)
+        committer.submit(event)
+        if not isinstance(event, Stepped) or event.notes:
+            self._note(event)
 
     def administer(self, command: cmd.AdministratorCommand, reply: Callable[[Done], None]) -> None:
         """Carry out an administrator's command; `reply` is called once it is durable.
@@ -171,7 +175,10 @@ class Core:
                 gateway = connection.gateway = Gateway(
                     charged.origin_host, charged.origin_realm, connection.peer, connection.profile.name
                 )
-            decision = self.step(cmd.Charge(charged, gateway), request.received)
+            decision = charge(self.state, self.policy, charged, gateway, request.received)
+            answer = decision.outcome
+            if decision.event is not None:
+                self._evolve(decision.event, answer if isinstance(answer, StoredAnswer) else None)
         except DiameterError as error:
             self._refuse(connection, request, error)
             return
@@ -179,10 +186,11 @@ class Core:
             log.exception("a bug in serving a request", peer=connection.peer)
             self._refuse(connection, request, UnableToComply("this server failed; its log says more"))
             return
-        if isinstance(decision.outcome, Recall):
-            self._recall(connection, request, decision.outcome)
+        if isinstance(answer, StoredAnswer):
+            self._promise(connection, request, charged, form, decision.event, answer)
         else:
-            self._promise(connection, request, charged, form, decision)
+            assert isinstance(answer, Recall)
+            self._recall(connection, request, answer)
 
     def _shed_if_late(self, now: UnixMillis) -> None:
         """Refuse new work early rather than answer it late; a CCR-T is always served: it ends what costs."""
@@ -202,12 +210,11 @@ class Core:
         request: Request,
         charged: CreditControlRequest,
         form: Form | None,
-        decision: Decision,
+        event: Event | None,
+        answer: StoredAnswer,
     ) -> None:
         """Write the answer, and let it go once what it tells is durable."""
-        answer = decision.outcome
-        assert isinstance(answer, StoredAnswer)
-        if decision.event is None and charged.action not in MOVES_NOTHING:
+        if event is None and charged.action not in MOVES_NOTHING:
             self.measures.repeats += 1
         if form is not None:
             octets = form.answers.write(charged, answer, self._identity, self.policy)
@@ -215,7 +222,7 @@ class Core:
             octets = cca.write(charged, answer, self._identity, self.policy)
         if answer.result_code != SUCCESS:
             connection.errors += 1
-        self.committer.promise(Promise(connection, request, charged, decision.event, answer, octets))
+        self.committer.promise(Promise(connection, request, charged, event, answer, octets))
 
     def keep(self, promises: list[Promise]) -> None:
         """Send what is durable now, each connection's answers in one write; drop what its gateway has given up."""
@@ -273,7 +280,9 @@ class Core:
         except DiameterError as error:
             self._refuse(connection, request, error)
             return
-        self._promise(connection, request, recall.request, None, decision)
+        answer = decision.outcome
+        assert isinstance(answer, StoredAnswer)
+        self._promise(connection, request, recall.request, None, decision.event, answer)
 
     def _note(self, event: Event) -> None:
         """Count an event, and log what someone should know of."""
