@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
 
-.PHONY: help demo serve test check lint types tests interop bench soak clean
+.PHONY: help demo serve test check lint types tests interop bench soak endurance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -49,6 +49,9 @@ interop: $(VENV)/.stamp  ## independent peers: python-diameter and scapy against
 
 bench: $(VENV)/.stamp  ## the same CCRs to this server and to python-diameter, turn by turn; ratios, and bench.json
 	@PYTHONPATH=tests $(BIN)/python -m bench.compare
+
+endurance: $(VENV)/.stamp  ## ten minutes at full rate (ENDURANCE_SECONDS=600); the last must be as the second
+	@PYTHONPATH=tests $(BIN)/python -m bench.endurance
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

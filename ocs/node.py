@@ -128,6 +128,8 @@ def charge(state: State, policy: Policy, request: CreditControlRequest, gateway:
         return _repeat(request, answered, now)
     if len(session.answers) == ANSWERS_KEPT and request.number < session.oldest_number:
         return Decision(None, Recall(request, gateway))
+    if session.state == ENDED and request.number < session.newest_number:
+        return Decision(None, Recall(request, gateway))  # of an ended session only the last answers are kept
     if session.state != ENDED and request.request_type in LATER_TYPES:
         event = charging.decide(charging_state, policy, request, session, gateway, now)
         return Decision(event, answer_of(event))
@@ -181,7 +183,7 @@ def _serve(
     gateway: Gateway,
     now: UnixMillis,
 ) -> Decision:
-    if session is None and len(state.charging.sessions) >= policy.sessions_max:
+    if session is None and state.charging.sessions.open_total >= policy.sessions_max:
         raise TooBusy(f"{policy.sessions_max} sessions are open; no more fit")
     if request.request_type == EVENT:
         event = one_time.decide(state.charging, policy, request, gateway, now)

@@ -22,6 +22,12 @@ ANSWERS_KEPT: Final = 8
 ENDED_KEPT_MS: Final = 10 * MINUTE
 """An ended session answers repeats from memory this long; a constant, for every process must forget the same."""
 
+ENDED_KEPT_MAX: Final = 1_000_000
+"""Under a load that never ends fewer minutes are kept: four of them at four thousand sessions a second."""
+
+ENDED_ANSWERS_KEPT: Final = 2
+"""Of an ended session the CCR-T's, and that of the request before; older ones are found in the journal."""
+
 FORGOTTEN_AT_ONCE: Final = 4
 """For each event; more than can end by one, so the ended never pile up."""
 
@@ -140,6 +146,7 @@ class Sessions:
         "_in_hand",
         "gateways",
         "open_count",
+        "open_total",
         "supervision",
         "thirsty",
     )
@@ -152,6 +159,7 @@ class Sessions:
         self.gateways: list[Gateway] = []
         self._gateway_places: dict[Gateway, int] = {}
         self.open_count: dict[OperatorId, int] = {}
+        self.open_total = 0
         self.thirsty: dict[OperatorId, dict[SessionId, None]] = {}
         self.supervision: Supervision | None = None
 
@@ -189,12 +197,15 @@ class Sessions:
         operator, at_rest = session.operator, self._at_rest
         alive = session.state != ENDED
         if not alive:
+            del session.answers[:-ENDED_ANSWERS_KEPT]
             # To the end: the ended stand in the order in which they ended, in a snapshot too.
             at_rest.pop(session_id, None)
             self._ended.append((session.changed_at, session_id))
         at_rest[session_id] = _PACK(session)
         if alive != was_alive:
-            self.open_count[operator] = self.open_count.get(operator, 0) + (1 if alive else -1)
+            change = 1 if alive else -1
+            self.open_count[operator] = self.open_count.get(operator, 0) + change
+            self.open_total += change
         if alive and True in [service.thirsty for service in session.services]:
             self.thirsty.setdefault(operator, {})[session_id] = None
         elif was_alive and self.thirsty:
@@ -213,15 +224,13 @@ class Sessions:
         self._at_rest[session_id] = _PACK(session)
 
     def forget_ended(self, now: UnixMillis) -> None:
-        """Drop some sessions that ended long before `now`; the journal keeps their history.
+        """Drop some sessions that ended long before `now`, or are too many; the journal keeps their history.
 
         A few at a time, and only as events come: every process that folds the same events forgets the same.
         """
         ended, before = self._ended, now - ENDED_KEPT_MS
-        if not ended or ended[0][0] >= before:
-            return
         for _ in range(FORGOTTEN_AT_ONCE):
-            if not ended or ended[0][0] >= before:
+            if not ended or (ended[0][0] >= before and len(ended) <= ENDED_KEPT_MAX):
                 return
             self._let_go()
             self._at_rest.pop(ended.popleft()[1], None)

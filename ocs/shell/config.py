@@ -249,7 +249,10 @@ class JournalSettings(_Section):
         description="with less room on the disk new grants are refused (3004), octets",
     )
     snapshot_every_records: int = Field(
-        default=1_000_000, ge=1000, le=1_000_000_000, description="a snapshot after so many records"
+        default=300_000,
+        ge=1000,
+        le=1_000_000_000,
+        description="a snapshot after so many records, and not fewer than there are sessions",
     )
     snapshot_every_seconds: int = Field(
         default=600, ge=1, le=86_400, description="and after so many seconds, where anything happened"

@@ -139,7 +139,7 @@ def _run(scene: Scene, running: Running, rate: float) -> tuple[Result, dict[str,
     before = _commits(running)
     done = subprocess.run(
         [sys.executable, "-m", "simulator.load"],
-        input=_job(scene, running.port, rate).to_json(),
+        input=job_of(scene, running.port, rate).to_json(),
         capture_output=True,
         text=True,
         timeout=300 + SECONDS,
@@ -159,7 +159,7 @@ def _run(scene: Scene, running: Running, rate: float) -> tuple[Result, dict[str,
     return result, more
 
 
-def _job(scene: Scene, port: int, rate: float) -> Job:
+def job_of(scene: Scene, port: int, rate: float) -> Job:
     identity = Identity(destination_realm=REALM)
     names = [identity.host] if scene.connections == 1 else [f"sgw{n}.visited.example" for n in range(scene.connections)]
     return Job(

@@ -235,7 +235,9 @@ class Fold:
     async def _snapshot_if_due(self) -> None:
         waited = asyncio.get_running_loop().time() - self._snapshot_at
         by_time = self._records_since_snapshot > 0 and waited >= self._settings.snapshot_every_seconds
-        if not by_time and self._records_since_snapshot < self._settings.snapshot_every_records:
+        # A snapshot costs as much as there are sessions, and so does reading it: replaying as many records is no worse.
+        enough = max(self._settings.snapshot_every_records, len(self.state.charging.sessions))
+        if not by_time and self._records_since_snapshot < enough:
             return
         self._snapshot_at, self._records_since_snapshot = asyncio.get_running_loop().time(), 0
         try:

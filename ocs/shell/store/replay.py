@@ -1,5 +1,7 @@
 """Build the state at start: the newest whole snapshot, then every group after it."""
 
+import gc
+
 import structlog
 
 from ocs import image
@@ -21,6 +23,14 @@ def load(folder: DataFolder, journal: Journal) -> State:
     Raises:
         JournalFault: the journal is damaged, or begins after the snapshot ends.
     """
+    gc.disable()  # all that is loaded stays, and the collector would look at it again and again
+    try:
+        return _load(folder, journal)
+    finally:
+        gc.enable()
+
+
+def _load(folder: DataFolder, journal: Journal) -> State:
     newest, faults = snapshot.newest(folder.snapshots)
     for fault in faults:
         log.error("snapshot damaged; an older one is used", detail=fault)
