@@ -16,6 +16,7 @@
     ├── PermanentFailure       5xxx (RFC 6733 section 7.1.5, RFC 8506 section 9.2)
     │   ├── AvpUnsupported           5001
     │   ├── UnknownSessionId         5002
+    │   ├── AuthorizationRejected    5003
     │   ├── InvalidAvpValue          5004
     │   ├── MissingAvp               5005
     │   ├── ContradictingAvps        5007
@@ -130,6 +131,11 @@ class AvpUnsupported(PermanentFailure):
 
 class UnknownSessionId(PermanentFailure):
     result_code, status, slug = 5002, 404, "unknown-session-id"
+
+
+class AuthorizationRejected(PermanentFailure):
+    result_code = 5003
+    slug = "authorization-rejected"
 
 
 class InvalidAvpValue(PermanentFailure):

@@ -98,6 +98,9 @@ Listen = Annotated[str, AfterValidator(_listen)]
 Identity = Annotated[str, AfterValidator(_identity)]
 Network = Annotated[str, AfterValidator(_network)]
 Text = Annotated[str, AfterValidator(_text)]
+ScreeningMode = Literal["off", "detect", "refuse"]
+ImsiPrefix = Annotated[str, Field(pattern="^[0-9]{1,15}$")]
+Plmn = Annotated[str, Field(pattern="^[0-9]{5,6}$")]
 RatingGroup = Annotated[int, Field(ge=0, le=UNSIGNED32_MAX)]
 
 
@@ -113,6 +116,9 @@ class Peer(_Section):
     profile: ProfileName | None = Field(
         default=None, description="what its make needs; null: proposed by its Product-Name"
     )
+    speaks_for: list[Identity] = Field(default=[], description="further Origin-Hosts whose requests it relays")
+    imsi_prefixes: list[ImsiPrefix] = Field(default=[], description="of subscribers it may charge; none: all")
+    plmns: list[Plmn] = Field(default=[], description="its own networks, MCC and MNC as digits; none: any")
 
 
 class Tls(_Section):
@@ -123,6 +129,28 @@ class Tls(_Section):
     ca: Text = Field(description="PEM file with the authorities that client certificates must come from")
     listen: list[Listen] = Field(default=["127.0.0.1:5868"], description="where to listen for TLS")
     require_client_certificate: bool = Field(default=True, description="refuse peers without a certificate of `ca`")
+
+
+class ScreeningSettings(_Section):
+    """What is done with requests that claim what they should not; off, detect (count and tell) or refuse."""
+
+    origin_host: ScreeningMode = Field(
+        default="detect", description="not the peer's Origin-Host, nor one it speaks for"
+    )
+    origin_realm: ScreeningMode = Field(default="detect", description="not the peer's Origin-Realm")
+    session_id: ScreeningMode = Field(default="detect", description="a Session-Id that does not begin with Origin-Host")
+    session_owner: ScreeningMode = Field(default="detect", description="CCR-U or CCR-T for another gateway's session")
+    imsi_prefix: ScreeningMode = Field(default="detect", description="a subscriber outside the peer's imsi_prefixes")
+    visited_plmn: ScreeningMode = Field(default="detect", description="a 3GPP-SGSN-MCC-MNC outside the peer's plmns")
+    two_places: ScreeningMode = Field(default="detect", description="one subscriber in two realms within five minutes")
+    peer_rate: ScreeningMode = Field(default="detect", description="above peer_per_second")
+    operator_rate: ScreeningMode = Field(default="detect", description="above operator_per_second")
+    session_rate: ScreeningMode = Field(default="detect", description="above session_per_second")
+    peer_per_second: int = Field(default=0, ge=0, le=10_000_000, description="requests of one peer; 0: no limit")
+    operator_per_second: int = Field(
+        default=0, ge=0, le=10_000_000, description="requests for one home operator; 0: no limit"
+    )
+    session_per_second: int = Field(default=0, ge=0, le=1_000_000, description="requests of one session; 0: no limit")
 
 
 class Gy(_Section):
@@ -143,6 +171,7 @@ class Gy(_Section):
     message_octets_max: int = Field(
         default=65_536, ge=1024, le=2**24 - 4, description="the longest message taken, octets"
     )
+    screening: ScreeningSettings = Field(default=ScreeningSettings(), description="what requests may claim")
     dictionaries: list[Text] = Field(default=[], description="further .dia files or folders of them: vendor AVPs")
     failure_handling: Literal["terminate", "continue", "retry_and_terminate"] | None = Field(
         default=None, description="Credit-Control-Failure-Handling sent to gateways; null: not sent"

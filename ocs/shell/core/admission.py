@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from ocs.credit_control.profile import PROFILES, Profile, propose
+from ocs.credit_control.screening import Agreement
 from ocs.diameter.base import Introduction
 from ocs.shell.live import WaitingView
 from ocs.state import PeerAllowed
@@ -19,6 +20,9 @@ class ConfiguredPeer:
     origin_host: str  # lower case
     addresses: tuple[str, ...]  # networks; none: any address
     profile: str | None
+    speaks_for: frozenset[str] = frozenset()  # lower case
+    imsi_prefixes: tuple[str, ...] = ()
+    plmns: frozenset[str] = frozenset()
 
 
 class Doorkeeper:
@@ -74,6 +78,20 @@ class Doorkeeper:
             named = self._configured[host].profile
         named = named or self._default_profile
         return PROFILES[named] if named is not None else propose(introduction.product_name)
+
+    def agreement(self, introduction: Introduction) -> Agreement:
+        """Give what is agreed with an admitted peer; with one that is not configured, nothing in particular."""
+        agreed = self._configured.get(introduction.origin_host.lower())
+        host, realm = introduction.origin_host, introduction.origin_realm
+        if agreed is None:
+            return Agreement(origin_host=host, origin_realm=realm)
+        return Agreement(
+            origin_host=host,
+            origin_realm=realm,
+            speaks_for=agreed.speaks_for,
+            imsi_prefixes=agreed.imsi_prefixes,
+            plmns=agreed.plmns,
+        )
 
     def forget(self, origin_host: str) -> None:
         """Drop the waiting entries of a peer that has been allowed."""

@@ -21,6 +21,7 @@ from ocs.credit_control.form import Form
 from ocs.credit_control.one_time import MOVES_NOTHING
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.request import CreditControlRequest
+from ocs.credit_control.screening import Finding, Rule, Screening, Seen
 from ocs.credit_control.session import Answer as StoredAnswer
 from ocs.credit_control.supervision import Supervision
 from ocs.diameter import base
@@ -51,6 +52,9 @@ TERMINATION = CcRequestType.TERMINATION
 EXIT_BUG = 70
 """As in sysexits.h: an internal software error."""
 
+TOLD_SECONDS = 60
+"""Between two lines of the log about one rule of screening and one peer."""
+
 SUPERVISED_AT_ONCE = 200
 """Sessions ended between two looks at the sockets: a burst of expiries delays nobody's answer."""
 
@@ -70,6 +74,7 @@ class Core:
         clock: Clock,
         committer: Committer,
         reception: Reception,
+        screening: Screening,
         doorkeeper: Doorkeeper,
         local: LocalNode,
         limits: PeerLimits,
@@ -91,6 +96,7 @@ class Core:
         self.recollect: Recollector | None = None
         self._clock = clock
         self._reception = reception
+        self._screening = screening
         self._identity = cca.Identity.of(local.origin_host, local.origin_realm)
         self._deadline_ms = deadline_ms
         self._connections_max = connections_max
@@ -103,6 +109,7 @@ class Core:
         self._outgoing = Outgoing(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._well_at = UnixMillis(0)
+        self._told_of: dict[tuple[str, Rule], int] = {}
         state.charging.sessions.supervise(self._supervision)
 
     def now(self) -> UnixMillis:
@@ -169,6 +176,9 @@ class Core:
             charged, form = self._reception.receive(request.message, connection.realm, connection.forms)
             if charged.request_type != TERMINATION:
                 self._shed_if_late(request.received)
+            broken = self._screening.look(connection.seen, charged, self.state.charging, request.received)
+            if broken is not None:
+                self._screened(connection, charged, broken)
             gateway = connection.gateway
             if gateway.origin_host != charged.origin_host or gateway.origin_realm != charged.origin_realm:
                 # Behind a relay; most peers speak for themselves, and the one before is the same.
@@ -191,6 +201,21 @@ class Core:
         else:
             assert isinstance(answer, Recall)
             self._recall(connection, request, answer)
+
+    def _screened(self, connection: DiameterConnection, request: CreditControlRequest, broken: list[Finding]) -> None:
+        """Tell of a request that breaks rules of screening.
+
+        Raises:
+            DiameterError: one of them refuses it.
+        """
+        second = self.now() // SECOND
+        for rule, evidence in broken:
+            self.measures.screened[rule] += 1
+            # Each rule and peer is told of once a minute; the metric counts them all.
+            if second - self._told_of.get((connection.peer, rule), 0) >= TOLD_SECONDS:
+                self._told_of[connection.peer, rule] = second
+                log.warning("screening", rule=str(rule), peer=connection.peer, evidence=evidence)
+        self._screening.refuse(broken)
 
     def _shed_if_late(self, now: UnixMillis) -> None:
         """Refuse new work early rather than answer it late; a CCR-T is always served: it ends what costs."""
@@ -378,6 +403,7 @@ class Core:
         connection.peer = introduction.origin_host
         connection.realm = introduction.origin_realm
         connection.profile = self.doorkeeper.profile(introduction)
+        connection.seen = Seen(self.doorkeeper.agreement(introduction))
         connection.gateway = Gateway(
             introduction.origin_host, introduction.origin_realm, connection.peer, connection.profile.name
         )

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from ocs.credit_control.event import Gateway
 from ocs.credit_control.forms import Forms
 from ocs.credit_control.profile import STANDARD, Profile
+from ocs.credit_control.screening import Agreement, Seen
 from ocs.diameter.base import Introduction, LocalNode
 from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, Unanswered, WatchdogChanged
 from ocs.diameter.peer import Admission, PeerConnection, PeerLimits
@@ -68,6 +69,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
         self.realm = ""
         self.gateway = Gateway("", "", "", "")  # the one whose request came last
         self.forms = Forms()
+        self.seen = Seen(Agreement(origin_host="", origin_realm=""))  # of the peer, once it is admitted
         self.profile: Profile = STANDARD
         self.since = UnixMillis(0)
         self.errors = 0

@@ -30,6 +30,7 @@ class Measures:
         self.services: Counter[int] = Counter()  # MSCC Result-Codes
         self.latency: list[int] = [0] * (len(LATENCY_SECONDS) + 1)
         self.latency_sum = 0.0
+        self.screened: Counter[str] = Counter()
         self.repeats = 0
         self.conflicts = 0
         self.recalls = 0
@@ -112,6 +113,7 @@ class _Samples:
             yield CounterMetricFamily(name, text, value=value)
         for name, text, label, counts in (
             ("ocs_shed", "requests answered 3004", "reason", measures.shed),
+            ("ocs_screened", "requests that broke a rule of screening", "rule", measures.screened),
             ("ocs_notes", "requests with something odd about them", "note", measures.notes),
             ("ocs_connections_closed", "connections that ended", "reason", measures.closed),
             ("ocs_peers_refused", "peers turned away", "reason", measures.refused_peers),

@@ -1,9 +1,19 @@
 """The part of the configuration that decisions read."""
 
 from ocs.credit_control.policy import FinalUnit, Policy
+from ocs.credit_control.screening import Mode, Rates, Rule, Screening
 from ocs.diameter.codes import FinalUnitAction, ResultCode
-from ocs.shell.config import Config
+from ocs.shell.config import Config, ScreeningSettings
 from ocs.units import SECOND, Octets
+
+
+def screening_of(settings: ScreeningSettings) -> Screening:
+    """Give the rules that requests are screened by."""
+    modes = {rule: Mode(getattr(settings, rule)) for rule in Rule}
+    rates = Rates(
+        peer=settings.peer_per_second, operator=settings.operator_per_second, session=settings.session_per_second
+    )
+    return Screening(modes, rates)
 
 
 def policy_of(config: Config) -> Policy:

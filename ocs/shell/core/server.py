@@ -31,7 +31,7 @@ from ocs.shell.core.core import Core
 from ocs.shell.core.core_link import CoreLink
 from ocs.shell.core.listening import addresses, gy_servers, http_socket, place_of
 from ocs.shell.core.measures import Measures
-from ocs.shell.core.policy import policy_of
+from ocs.shell.core.policy import policy_of, screening_of
 from ocs.shell.core.reception import Destinations, Reception
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.store.data_folder import DataFolder, replace_durably
@@ -168,7 +168,12 @@ class _Server:
             if isinstance(peers, str)
             else tuple(
                 ConfiguredPeer(
-                    origin_host=peer.origin_host.lower(), addresses=tuple(peer.addresses), profile=peer.profile
+                    origin_host=peer.origin_host.lower(),
+                    addresses=tuple(peer.addresses),
+                    profile=peer.profile,
+                    speaks_for=frozenset(host.lower() for host in peer.speaks_for),
+                    imsi_prefixes=tuple(peer.imsi_prefixes),
+                    plmns=frozenset(peer.plmns),
                 )
                 for peer in peers
             ),
@@ -181,6 +186,7 @@ class _Server:
             clock=clock,
             committer=committer,
             reception=Reception(dictionaries.load([Path(name) for name in config.gy.dictionaries]), destinations),
+            screening=screening_of(config.gy.screening),
             doorkeeper=doorkeeper,
             local=local,
             limits=PeerLimits(
