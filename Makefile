@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
 
-.PHONY: help demo serve test check lint types tests interop bench soak endurance clean
+.PHONY: help demo serve test check lint types tests faults interop bench soak endurance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -43,6 +43,9 @@ tests: $(VENV)/.stamp
 soak: $(VENV)/.stamp  ## the long runs: a hundred kills, thousands of histories; seeds and counts are printed
 	@HYPOTHESIS_PROFILE=soak KILLS=100 FUZZ_MESSAGES=200000 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
 		tests/stateful tests/fuzz tests/live/test_live_kills.py tests/shell/cli/test_capture.py tests/shell/books/test_books.py
+
+faults: $(VENV)/.stamp  ## inject each row of the fault matrix; writes docs/faults.md
+	@$(BIN)/pytest -m fault --fault-page docs/faults.md
 
 interop: $(VENV)/.stamp  ## independent peers: python-diameter and scapy against a real server
 	@$(BIN)/pytest -v -n 0 tests/live/test_live_python_diameter.py tests/live/test_live_simulator.py

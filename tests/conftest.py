@@ -1,10 +1,29 @@
-"""What all tests share: how Hypothesis runs."""
+"""What all tests share: how Hypothesis runs, and the page of faults."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from fault_page.page import PROPERTY, Collector, rows_of
 
 # A shared machine stalls now and then: time limits of single examples tell nothing.
 settings.register_profile("check", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", settings.get_profile("check"), max_examples=3000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-page", metavar="FILE", help="write what the tests of the fault matrix did")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Of several processes the one that hears of all tests writes.
+    if (page := config.getoption("--fault-page")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Collector(Path(page)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.user_properties += [(PROPERTY, number) for number in sorted(rows_of(item))]  # they travel with the reports
