@@ -17,7 +17,7 @@ from ocs.balance import transfer
 from ocs.balance.account import Account
 from ocs.balance.event import OperatorAdded, OperatorChanged, Reversed, TariffAdded, ToppedUp, WrittenOff
 from ocs.balance.operator import Operator
-from ocs.credit_control import charging, one_time
+from ocs.credit_control import charging, express, one_time
 from ocs.credit_control.applying import answer_of, apply_dropped, apply_expired, apply_step, apply_termination
 from ocs.credit_control.event import (
     AnswerDropped,
@@ -31,6 +31,7 @@ from ocs.credit_control.event import (
 from ocs.credit_control.event import State as SessionState
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.request import CreditControlRequest
+from ocs.credit_control.rest import unpack_answer
 from ocs.credit_control.session import ANSWERS_KEPT, Answer, Session
 from ocs.diameter.codes import CcRequestType, Flag, ResultCode
 from ocs.errors import TooBusy
@@ -62,7 +63,7 @@ class Done(NamedTuple):
     repeated: bool = False
 
 
-Outcome = Answer | Recall | Done | None
+Outcome = Answer | Stepped | Recall | Done | None
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -78,7 +79,9 @@ def decide(state: State, policy: Policy, command: cmd.Command, now: UnixMillis) 
     """
     match command:
         case cmd.Charge(request, gateway):
-            return charge(state, policy, request, gateway, now)
+            decision = charge(state, policy, request, gateway, now)
+            told = decision.outcome
+            return Decision(told, answer_of(told)) if isinstance(told, Stepped) else decision
         case cmd.Recalled():
             return _recalled(state, policy, command, now)
         case cmd.Supervise(session_id):
@@ -115,8 +118,14 @@ def _done(event: Event) -> Decision:
 
 
 def charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Decision:
-    """Decide a CCR as `decide` does a `Charge`: a repeat, a conflict, a question to the journal, or one to serve."""
+    """Decide a CCR as `decide` does a `Charge`: a repeat, a conflict, a question to the journal, or one to serve.
+
+    A plain request's outcome is its event, which is all that its answer tells.
+    """
     charging_state = state.charging
+    plain = express.decide(charging_state, policy, request, gateway, now)
+    if plain is not None:
+        return Decision(plain, plain)
     session = charging_state.sessions.get(request.session_id)
     if session is None:
         initial = request.request_type in OPENING_TYPES
@@ -125,11 +134,9 @@ def charge(state: State, policy: Policy, request: CreditControlRequest, gateway:
         return _serve(state, policy, request, None, gateway, now)
     answered = session.answered(request.number)
     if answered is not None:
-        return _repeat(request, answered, now)
-    if len(session.answers) == ANSWERS_KEPT and request.number < session.oldest_number:
-        return Decision(None, Recall(request, gateway))
-    if session.state == ENDED and request.number < session.newest_number:
-        return Decision(None, Recall(request, gateway))  # of an ended session only the last answers are kept
+        return _repeat(request, unpack_answer(answered), now)
+    if request.number <= session.highest and (session.state == ENDED or len(session.answers) == ANSWERS_KEPT):
+        return Decision(None, Recall(request, gateway))  # it may have been one whose answer is kept no longer
     if session.state != ENDED and request.request_type in LATER_TYPES:
         event = charging.decide(charging_state, policy, request, session, gateway, now)
         return Decision(event, answer_of(event))
@@ -150,7 +157,7 @@ def _recalled(state: State, policy: Policy, command: cmd.Recalled, now: UnixMill
     # While the journal was read the same request may have come and been served: memory speaks first.
     session = state.charging.sessions.get(request.session_id)
     if session is not None and (answered := session.answered(request.number)) is not None:
-        return _repeat(request, answered, now)
+        return _repeat(request, unpack_answer(answered), now)
     return _unserved(state, policy, request, session, gateway, now)
 
 
@@ -229,8 +236,7 @@ def _drop_answer(
     session = state.charging.sessions.get(session_id)
     if session is None or session.newest_number != number:
         return None
-    newest = session.answered(number)
-    assert newest is not None
+    newest = unpack_answer(session.answers[-1])
     first = len(session.answers) == 1 and newest.request_type == CcRequestType.INITIAL
     deadline = UnixMillis(now + policy.unanswered_ms) if first else session.deadline
     return AnswerDropped(now, session_id, number, deadline, session.last)
@@ -245,7 +251,8 @@ def evolve(state: State, event: Event, answer: Answer | None = None) -> None:
     charging_state = state.charging
     state.at = event.at
     if isinstance(event, Stepped):
-        apply_step(charging_state, event, state.group, answer)
+        if not express.apply(charging_state, event, state.group):
+            apply_step(charging_state, event, state.group, answer)
         charging_state.sessions.forget_ended(event.at)
         return
     match event:

@@ -10,6 +10,8 @@ from struct import Struct
 from typing import Any, Final
 
 from ocs.credit_control.answer import Identity, answer_places, write
+from ocs.credit_control.applying import answer_of
+from ocs.credit_control.event import Stepped
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.request import CreditControlRequest
 from ocs.credit_control.session import Answer
@@ -24,18 +26,24 @@ SHAPES_MAX: Final = 64
 class AnswerForms:
     """How the answers to CCRs of one layout were written."""
 
-    __slots__ = ("_by_shape",)
+    __slots__ = ("_by_shape", "_by_shape_of_event")
 
     def __init__(self) -> None:
+        # Apart, for an answer's services stand in the order of their keys, and an event's as the request has them.
         self._by_shape: dict[tuple[Any, ...], _AnswerForm] = {}
+        self._by_shape_of_event: dict[tuple[Any, ...], _AnswerForm] = {}
 
-    def write(self, request: CreditControlRequest, answer: Answer, identity: Identity, policy: Policy) -> bytes:
-        """Write what `ocs.credit_control.answer.write` would; all requests must be of one layout."""
-        services = answer.services
+    def write(self, request: CreditControlRequest, told: Answer | Stepped, identity: Identity, policy: Policy) -> bytes:
+        """Write what `ocs.credit_control.answer.write` would; all requests must be of one layout.
+
+        Args:
+            told: an answer, or the event that says all of it.
+        """
+        services = told.services
         if len(services) == 1:
             (one,) = services
             shape: tuple[Any, ...] = (
-                answer.result_code,
+                told.result_code,
                 one.result_code,
                 one.granted > 0,
                 one.final,
@@ -45,7 +53,7 @@ class AnswerForms:
             )
         else:
             shape = (
-                answer.result_code,
+                told.result_code,
                 *[
                     (
                         each.result_code,
@@ -58,13 +66,17 @@ class AnswerForms:
                     for each in services
                 ],
             )
-        form = self._by_shape.get(shape)
+        by_shape = self._by_shape_of_event if isinstance(told, Stepped) else self._by_shape
+        form = by_shape.get(shape)
         if form is not None:
-            return form.write(request, answer)
-        octets = write(request, answer, identity, policy)
-        if len(self._by_shape) >= SHAPES_MAX:
-            self._by_shape.clear()
-        self._by_shape[shape] = _AnswerForm(octets, request, answer)
+            return form.write(request, told)
+        if isinstance(told, Stepped):
+            octets, order = write(request, answer_of(told), identity, policy), list(range(len(services)))
+        else:
+            octets, order = write(request, told, identity, policy), answer_places(request, told)
+        if len(by_shape) >= SHAPES_MAX:
+            by_shape.clear()
+        by_shape[shape] = _AnswerForm(octets, order)
         return octets
 
 
@@ -73,8 +85,9 @@ class _AnswerForm:
 
     __slots__ = ("_before_ids", "_before_number", "_before_session", "_pack", "_tail", "_units")
 
-    def __init__(self, octets: bytes, request: CreditControlRequest, answer: Answer) -> None:
-        head, units = _places(octets, answer_places(request, answer))
+    def __init__(self, octets: bytes, order: list[int]) -> None:
+        """Cut a CCA; `order` gives the place, in what is told, of each of its services."""
+        head, units = _places(octets, order)
         cuts = [(12, 4), (16, 4), *head, *((start, 8 if name == "granted" else 4) for start, _, name in units)]
         form, pieces, place = [">"], [], 0
         for start, length in cuts:
@@ -90,10 +103,10 @@ class _AnswerForm:
         self._units = tuple((piece, place, name) for piece, (_, place, name) in zip(between, units, strict=True))
         self._tail = octets[place:]
 
-    def write(self, request: CreditControlRequest, answer: Answer) -> bytes:
+    def write(self, request: CreditControlRequest, told: Answer | Stepped) -> bytes:
         values: list[Any] = []
         for piece, place, name in self._units:
-            service = answer.services[place]
+            service = told.services[place]
             values += (piece, service.granted if name == "granted" else service.threshold)
         return self._pack(
             self._before_ids,

@@ -8,15 +8,8 @@ from typing import Final
 from ocs.balance import transfer
 from ocs.credit_control.charging import Charging, open_session
 from ocs.credit_control.event import AnswerDropped, EndCause, Expired, State, Stepped, TerminationAsked
-from ocs.credit_control.session import (
-    ANSWERS_KEPT,
-    Answer,
-    Service,
-    ServiceAnswer,
-    Session,
-    end,
-    pack_answer,
-)
+from ocs.credit_control.rest import pack_answer
+from ocs.credit_control.session import ANSWERS_KEPT, Answer, Service, ServiceAnswer, Session, end
 from ocs.diameter.codes import CcRequestType, RequestedAction, ResultCode
 from ocs.units import Credits, GroupIndex, Octets, SessionId, UnixMillis
 
@@ -90,6 +83,7 @@ def apply_step(state: Charging, event: Stepped, group: GroupIndex, answer: Answe
     session.deadline = event.deadline
     session.last = group
     session.dropped = -1
+    session.highest = max(session.highest, event.number)
     session.state = after = event.state
     if after == ENDED:
         end(session, event.end_cause)

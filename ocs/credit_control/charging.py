@@ -11,7 +11,7 @@ from typing import Final
 
 from ocs.balance.operator import Directory, Operator
 from ocs.balance.transfer import settlement
-from ocs.credit_control import plenty, quota
+from ocs.credit_control import quota
 from ocs.credit_control.event import (
     EndCause,
     Gateway,
@@ -27,7 +27,8 @@ from ocs.credit_control.policy import Policy
 from ocs.credit_control.pricing import FREE, find_tariff
 from ocs.credit_control.profile import PROFILES, STANDARD, Profile, Refusal
 from ocs.credit_control.request import NOT_ASKED, CreditControlRequest, ServiceRequest
-from ocs.credit_control.session import Session, Sessions
+from ocs.credit_control.session import Session
+from ocs.credit_control.sessions import Sessions
 from ocs.diameter.codes import CcRequestType, FinalUnitAction, ResultCode
 from ocs.rating.rate import affordable, charge
 from ocs.rating.tariff import Tariff, TariffBook
@@ -69,13 +70,8 @@ def decide(
     session: Session | None,
     gateway: Gateway,
     now: UnixMillis,
-    *,
-    quickly: bool = True,
 ) -> Stepped:
     """Decide a CCR-I, -U or -T that is no repeat and whose session is known, or new for a CCR-I.
-
-    Args:
-        quickly: whether the ordinary case may be decided in one pass; the result is the same.
 
     Raises:
         InvalidAvpValue: what is reported is beyond plausibility.
@@ -97,30 +93,23 @@ def decide(
     if others and session.last:
         others -= 1
     code, why, after = SUCCESS, NOTHING_ASKED, ENDED if ending else OPEN
-    ordinary = None
-    if quickly:
-        ordinary = plenty.steps(state.tariffs, policy, profile, operator, session, request, others, now)
-    if ordinary is not None:
-        steps, notes = ordinary
-        deadline = now if ending else _prolonged(session, now, policy.validity_seconds)
-    else:
-        lines = [_line(state, policy, session, service) for service in request.services]
-        check_plausible(operator, session, request, lines)
-        available = _charge(operator, lines)
-        if not ending:
-            _grant(policy, session, operator, others, lines, available, now)
-        if not ending and _refuses_all(session, lines):
-            code, why = policy.no_balance_code, NO_BALANCE
-            if session.terminating:
-                code, why = REJECTED, Why.TERMINATING
-            after = ENDED if opening is not None else State.ENDING
-        elif not ending and request.single and lines[0].code != SUCCESS:
-            # Units at command level have no other place for their code.
-            code, why = lines[0].code, lines[0].why
-            after = ENDED if opening is not None else State.ENDING
-        steps = tuple([_step(policy, profile, line, code, ending=ending) for line in lines])
-        notes = _notes(session, request, lines)
-        deadline = _deadline(policy, session, steps, after, now)
+    lines = [_line(state, policy, session, service) for service in request.services]
+    check_plausible(operator, session, request, lines)
+    available = _charge(operator, lines)
+    if not ending:
+        _grant(policy, session, operator, others, lines, available, now)
+    if not ending and _refuses_all(session, lines):
+        code, why = policy.no_balance_code, NO_BALANCE
+        if session.terminating:
+            code, why = REJECTED, Why.TERMINATING
+        after = ENDED if opening is not None else State.ENDING
+    elif not ending and request.single and lines[0].code != SUCCESS:
+        # Units at command level have no other place for their code.
+        code, why = lines[0].code, lines[0].why
+        after = ENDED if opening is not None else State.ENDING
+    steps = tuple([_step(policy, profile, line, code, ending=ending) for line in lines])
+    notes = _notes(session, request, lines)
+    deadline = _deadline(policy, session, steps, after, now)
     return Stepped(  # by place, for names take half a microsecond
         now,  # at
         request.session_id,
@@ -382,12 +371,7 @@ def _deadline(
     if after is not OPEN:
         return UnixMillis(now + 2 * SECOND * policy.validity_short_seconds)
     validity = max([step.validity_seconds for step in steps]) if steps else policy.validity_seconds
-    return _prolonged(session, now, validity)
-
-
-def _prolonged(session: Session, now: UnixMillis, validity_seconds: int) -> UnixMillis:
-    due = now + 2 * SECOND * validity_seconds
-    return UnixMillis(max(session.deadline, due))
+    return UnixMillis(max(session.deadline, now + 2 * SECOND * validity))
 
 
 def _notes(session: Session, request: CreditControlRequest, lines: list[Line]) -> int:

@@ -73,6 +73,6 @@ def wish(policy: Policy, asked: int, used: int, elapsed_ms: int, operator_max: i
     return octets, why
 
 
-def threshold(policy: Policy, octets: Octets) -> Octets:
+def threshold(policy: Policy, octets: int) -> Octets:
     """Give the Volume-Quota-Threshold: how many octets are left when the gateway reports; 0 for none."""
     return Octets(octets * policy.threshold_percent // 100)

@@ -151,11 +151,9 @@ class Screening:
             for finding in self._opening(seen.agreement, request, now):
                 broken = _more(broken, *finding)
         elif self._looks_at_owner:
-            session = charging.sessions.get(request.session_id)
-            if session is not None:
-                owner = charging.sessions.gateways[session.gateway].origin_host
-                if owner != host:
-                    broken = _more(broken, Rule.SESSION_OWNER, f"{host} speaks for a session of {owner}")
+            owner = charging.sessions.gateway_of(request.session_id)
+            if owner is not None and owner.origin_host != host:
+                broken = _more(broken, Rule.SESSION_OWNER, f"{host} speaks for a session of {owner.origin_host}")
         if self._counts_peer and not seen.bucket.take(self._rates.peer, now):
             broken = _more(broken, Rule.PEER_RATE, f"more than {self._rates.peer} a second")
         if self._counts_operator and self._is_too_much(request, charging, now):
@@ -201,9 +199,10 @@ class Screening:
             self._places[request.imsi] = request.origin_realm, now
 
     def _is_too_much(self, request: CreditControlRequest, charging: Charging, now: UnixMillis) -> bool:
-        session = charging.sessions.get(request.session_id)
-        operator = charging.operators.of(request.imsi) if session is None and request.imsi else None
-        number = session.operator if session is not None else operator.number if operator is not None else OperatorId(0)
+        number = charging.sessions.operator_of(request.session_id)
+        if number is None:
+            operator = charging.operators.of(request.imsi) if request.imsi else None
+            number = operator.number if operator is not None else OperatorId(0)
         bucket = self._operators.get(number)
         if bucket is None:
             bucket = self._operators[number] = Bucket()

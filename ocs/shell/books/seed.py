@@ -2,7 +2,7 @@
 
 from ocs.balance.event import TopUpKind
 from ocs.credit_control.event import EndCause, State
-from ocs.credit_control.session import unpack_answer
+from ocs.credit_control.rest import unpack_answer
 from ocs.shell.books.posting import AccountEntry, Posting, ServiceEntry, SessionEntry
 from ocs.state import State as Node
 

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from ocs.credit_control.event import Stepped
 from ocs.credit_control.request import CreditControlRequest
 from ocs.credit_control.session import Answer
 from ocs.diameter.happening import Request
@@ -38,7 +39,7 @@ class Promise(msgspec.Struct, frozen=True, gc=False):
     request: Request
     charged: CreditControlRequest
     event: Event | None  # that it decided; none of a repeat
-    answer: Answer
+    told: Answer | Stepped  # what the answer says
     octets: bytes
 
 

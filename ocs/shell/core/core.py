@@ -15,6 +15,7 @@ import structlog
 
 from ocs import command as cmd
 from ocs.credit_control import answer as cca
+from ocs.credit_control.applying import answer_of
 from ocs.credit_control.event import Expired, Gateway, Note, Refused, Stepped
 from ocs.credit_control.event import State as SessionState
 from ocs.credit_control.form import Form
@@ -186,9 +187,9 @@ class Core:
                     charged.origin_host, charged.origin_realm, connection.peer, connection.profile.name
                 )
             decision = charge(self.state, self.policy, charged, gateway, request.received)
-            answer = decision.outcome
+            told = decision.outcome
             if decision.event is not None:
-                self._evolve(decision.event, answer if isinstance(answer, StoredAnswer) else None)
+                self._evolve(decision.event, told if isinstance(told, StoredAnswer) else None)
         except DiameterError as error:
             self._refuse(connection, request, error)
             return
@@ -196,11 +197,11 @@ class Core:
             log.exception("a bug in serving a request", peer=connection.peer)
             self._refuse(connection, request, UnableToComply("this server failed; its log says more"))
             return
-        if isinstance(answer, StoredAnswer):
-            self._promise(connection, request, charged, form, decision.event, answer)
+        if isinstance(told, Recall):
+            self._recall(connection, request, told)
         else:
-            assert isinstance(answer, Recall)
-            self._recall(connection, request, answer)
+            assert isinstance(told, StoredAnswer | Stepped)
+            self._promise(connection, request, charged, form, decision.event, told)
 
     def _screened(self, connection: DiameterConnection, request: CreditControlRequest, broken: list[Finding]) -> None:
         """Tell of a request that breaks rules of screening.
@@ -236,18 +237,19 @@ class Core:
         charged: CreditControlRequest,
         form: Form | None,
         event: Event | None,
-        answer: StoredAnswer,
+        told: StoredAnswer | Stepped,
     ) -> None:
         """Write the answer, and let it go once what it tells is durable."""
         if event is None and charged.action not in MOVES_NOTHING:
             self.measures.repeats += 1
         if form is not None:
-            octets = form.answers.write(charged, answer, self._identity, self.policy)
+            octets = form.answers.write(charged, told, self._identity, self.policy)
         else:
+            answer = answer_of(told) if isinstance(told, Stepped) else told
             octets = cca.write(charged, answer, self._identity, self.policy)
-        if answer.result_code != SUCCESS:
+        if told.result_code != SUCCESS:
             connection.errors += 1
-        self.committer.promise(Promise(connection, request, charged, event, answer, octets))
+        self.committer.promise(Promise(connection, request, charged, event, told, octets))
 
     def keep(self, promises: list[Promise]) -> None:
         """Send what is durable now, each connection's answers in one write; drop what its gateway has given up."""

@@ -59,9 +59,9 @@ class Measures:
     def decided(self, promises: Iterable[Promise]) -> None:
         """Count what was answered, many at once: `Counter.update` does it without the interpreter."""
         self.answers.update(
-            [(each.connection.peer, each.charged.request_type, each.answer.result_code) for each in promises]
+            [(each.connection.peer, each.charged.request_type, each.told.result_code) for each in promises]
         )
-        services = [service for each in promises for service in each.answer.services]
+        services = [service for each in promises for service in each.told.services]
         self.services.update([service.result_code for service in services])
         self.granted_octets += sum([service.granted for service in services])
         steps = [step for each in promises if isinstance(each.event, Stepped) for step in each.event.services]

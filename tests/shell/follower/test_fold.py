@@ -141,8 +141,8 @@ def test_books_of_another_journal_are_refused(tmp_path: Path) -> None:
 
 
 def test_who_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folding, "REACH_SECONDS", 0.01)
     folder = made(tmp_path / "data").close()
+    monkeypatch.setattr(folding, "REACH_SECONDS", 0.01)
 
     async def run() -> None:
         fold = await Fold.open(Config(data=str(folder.path)), folder)

@@ -25,7 +25,8 @@ from ocs.credit_control.event import (
     TerminationAsked,
     Why,
 )
-from ocs.credit_control.session import Answer, Session, unpack_answer
+from ocs.credit_control.rest import unpack, unpack_answer
+from ocs.credit_control.session import Answer, Service, Session
 from ocs.errors import JournalFault
 from ocs.shell.store import records
 from ocs.state import Event, PeerAllowed, PeerRevoked, Started
@@ -132,15 +133,20 @@ def test_the_state_of_the_first_release_is_read() -> None:
     rewritten = list(image.chunks(state))
     assert rewritten[0] == chunks[0]
     assert list(image.chunks(image.restore(rewritten))) == rewritten
-    # Only the answers lie otherwise now: each packed on its own.
+    # Sessions lie otherwise now, and say the same.
     for (name, old), (same, new) in zip(
         *(msgspec.msgpack.decode(chunk) for chunk in (chunks[1], rewritten[1])), strict=True
     ):
-        fields, place = msgspec.msgpack.decode(old), Session.__struct_fields__.index("answers")
-        kept = msgspec.msgpack.decode(new)
         assert name == same
-        assert [unpack_answer(answer) for answer in kept[place]] == msgspec.convert(fields[place], list[Answer])
-        assert fields[:place] + fields[place + 1 :] == kept[:place] + kept[place + 1 :]
+        fields, kept = msgspec.msgpack.decode(old), msgspec.structs.asdict(unpack(new))
+        for field, value in zip(Session.__struct_fields__, fields, strict=False):
+            if field == "answers":
+                assert [unpack_answer(answer) for answer in kept["answers"]] == msgspec.convert(value, list[Answer])
+            elif field == "services":
+                assert kept["services"] == msgspec.convert(value, list[Service])
+            else:
+                assert kept[field] == value
+        assert kept["highest"] == max(answer[0] for answer in fields[Session.__struct_fields__.index("answers")])
     home = state.charging.operators.named("home")
     assert home is not None
     assert home.account.consumed == VECTORS["consumed"] > 0

@@ -1,0 +1,232 @@
+"""All credit-control sessions, and what is derived from them."""
+
+from collections import deque
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Any, Final
+
+from ocs.credit_control.event import Gateway, State
+from ocs.credit_control.rest import (
+    CHANGED_AT,
+    DEADLINE,
+    FLAGS,
+    GATEWAY,
+    IS_THIRSTY,
+    OPERATOR,
+    SERVICES_AT,
+    STATE,
+    head_of,
+    layout_of,
+    pack,
+    renewed,
+    unpack,
+    with_deadline,
+)
+from ocs.credit_control.session import Session
+from ocs.credit_control.supervision import Supervision
+from ocs.units import MINUTE, OperatorId, SessionId, UnixMillis
+
+NOBODY: Final = SessionId(b"")
+ENDED: Final = State.ENDED
+
+ENDED_KEPT_MS: Final = 10 * MINUTE
+"""An ended session answers repeats from memory this long; a constant, for every process must forget the same."""
+
+ENDED_KEPT_MAX: Final = 1_000_000
+"""Under a load that never ends fewer minutes are kept: four of them at four thousand sessions a second."""
+
+ENDED_ANSWERS_KEPT: Final = 2
+"""Of an ended session the CCR-T's, and that of the request before; older ones are found in the journal."""
+
+FORGOTTEN_AT_ONCE: Final = 4
+"""For each event; more than can end by one, so the ended never pile up."""
+
+
+class Sessions:
+    """All sessions in memory, by Session-Id, with what is derived from them for each operator.
+
+    Attributes:
+        at_rest: each session as rest.py packs it; ended ones stand in the order in which they ended.
+        ended: the ended ones, with their time.
+        gateways: what a session's `gateway` is the place of.
+        open_count: sessions that have not ended, by operator; `open_total` of all.
+        thirsty: sessions that wait for credit, by operator.
+    """
+
+    __slots__ = (
+        "_drawn",
+        "_drawn_from",
+        "_gateway_places",
+        "_in_hand",
+        "_taken_from",
+        "at_rest",
+        "ended",
+        "gateways",
+        "open_count",
+        "open_total",
+        "supervision",
+        "thirsty",
+    )
+
+    def __init__(self) -> None:
+        self.at_rest: dict[SessionId, bytes] = {}
+        # What was unpacked last; it holds for as long as these very octets are the session's.
+        self._taken_from = self._drawn_from = b""
+        self._in_hand: Session | None = None
+        self._drawn: tuple[Any, ...] = ()
+        self.ended: deque[tuple[UnixMillis, SessionId]] = deque()
+        self.gateways: list[Gateway] = []
+        self._gateway_places: dict[Gateway, int] = {}
+        self.open_count: dict[OperatorId, int] = {}
+        self.open_total = 0
+        self.thirsty: dict[OperatorId, dict[SessionId, None]] = {}
+        self.supervision: Supervision | None = None
+
+    def __len__(self) -> int:
+        return len(self.at_rest)
+
+    def __contains__(self, session_id: SessionId) -> bool:
+        return session_id in self.at_rest
+
+    def __iter__(self) -> Iterator[SessionId]:
+        return iter(self.at_rest)
+
+    def get(self, session_id: SessionId) -> Session | None:
+        """Unpack a session; changes to it count once it is put back.
+
+        The same object is given again until then: what a step looked at is what its event changes.
+        """
+        packed = self.at_rest.get(session_id)
+        if packed is None:
+            return None
+        if packed is not self._taken_from:
+            self._in_hand, self._taken_from = unpack(packed), packed
+        return self._in_hand
+
+    def numbers(self, packed: bytes) -> tuple[Any, ...]:
+        """Unpack the numbers of a session alone, in the order of rest.py; once for a step and its event."""
+        if packed is not self._drawn_from:
+            count = packed[SERVICES_AT] + (packed[SERVICES_AT + 1] << 8)
+            self._drawn, self._drawn_from = layout_of(count).unpack_from(packed), packed
+        return self._drawn
+
+    def gateway_of(self, session_id: SessionId) -> Gateway | None:
+        """Give where a session's requests come from; None where there is no such session."""
+        packed = self.at_rest.get(session_id)
+        return self.gateways[self.numbers(packed)[GATEWAY]] if packed is not None else None
+
+    def operator_of(self, session_id: SessionId) -> OperatorId | None:
+        """Give a session's operator; None where there is no such session."""
+        packed = self.at_rest.get(session_id)
+        return OperatorId(self.numbers(packed)[OPERATOR]) if packed is not None else None
+
+    def put(self, session_id: SessionId, session: Session, *, was_alive: bool, was_due: UnixMillis | None) -> None:
+        """Put a session to rest.
+
+        Args:
+            was_alive: whether it was there and not ended.
+            was_due: its deadline before, None where it is new.
+        """
+        operator = session.operator
+        alive = session.state != ENDED
+        if not alive:
+            del session.answers[:-ENDED_ANSWERS_KEPT]
+            self.bury(session_id, operator, session.changed_at, was_alive=was_alive)
+        self.at_rest[session_id] = pack(session)
+        if not alive:
+            return
+        if not was_alive:
+            self._opened(operator)
+        if session.thirsty:
+            self.thirsty.setdefault(operator, {})[session_id] = None
+        elif was_alive and self.thirsty:
+            self._quenched(operator, session_id)
+        if (was_due is None or session.deadline < was_due) and self.supervision is not None:
+            self.supervision.watch(session_id, session.deadline)
+
+    def put_new(self, session_id: SessionId, packed: bytes, operator: OperatorId, deadline: UnixMillis) -> None:
+        """Take in a session that has just begun and wants for nothing."""
+        self.at_rest[session_id] = packed
+        self._opened(operator)
+        if self.supervision is not None:
+            self.supervision.watch(session_id, deadline)
+
+    def bury(self, session_id: SessionId, operator: OperatorId, at: UnixMillis, *, was_alive: bool) -> None:
+        """Note that a session ends; who calls puts its last octets to rest, behind those that ended before."""
+        self.at_rest.pop(session_id, None)
+        self.ended.append((at, session_id))
+        if was_alive:
+            self.open_count[operator] -= 1
+            self.open_total -= 1
+            if self.thirsty:
+                self._quenched(operator, session_id)
+
+    def _opened(self, operator: OperatorId) -> None:
+        self.open_count[operator] = self.open_count.get(operator, 0) + 1
+        self.open_total += 1
+
+    def _quenched(self, operator: OperatorId, session_id: SessionId) -> None:
+        thirsty = self.thirsty.get(operator)
+        if thirsty:
+            thirsty.pop(session_id, None)
+
+    def replace(self, session_id: SessionId, session: Session) -> None:
+        """Put back a session that had ended and stays so."""
+        self.at_rest[session_id] = pack(session)
+
+    def forget_ended(self, now: UnixMillis) -> None:
+        """Drop some sessions that ended long before `now`, or are too many; the journal keeps their history.
+
+        A few at a time, and only as events come: every process that folds the same events forgets the same.
+        """
+        ended, before = self.ended, now - ENDED_KEPT_MS
+        for _ in range(FORGOTTEN_AT_ONCE):
+            if not ended or (ended[0][0] >= before and len(ended) <= ENDED_KEPT_MAX):
+                return
+            self.at_rest.pop(ended.popleft()[1], None)
+
+    def place_of(self, gateway: Gateway) -> int:
+        """Give the place of `gateway`, a new one if need be."""
+        place = self._gateway_places.get(gateway)
+        if place is None:
+            place = self._gateway_places[gateway] = len(self.gateways)
+            self.gateways.append(gateway)
+        return place
+
+    def postpone(self, until: UnixMillis, now: UnixMillis) -> None:
+        """Move each deadline before `now` to `until`: an outage of ours ends nobody's session."""
+        for session_id, packed in self.at_rest.items():
+            numbers = head_of(packed)
+            if numbers[DEADLINE] < now and numbers[STATE] != ENDED:
+                self.at_rest[session_id] = with_deadline(packed, until)
+
+    def supervise(self, supervision: Supervision) -> None:
+        """Watch every session's deadline from now on."""
+        self.supervision = supervision
+        for session_id, packed in self.at_rest.items():
+            numbers = head_of(packed)
+            if numbers[STATE] != ENDED:
+                supervision.watch(session_id, numbers[DEADLINE])
+
+    def packed(self) -> Iterator[tuple[SessionId, bytes]]:
+        """Give all sessions as they lie, for a snapshot."""
+        return iter(self.at_rest.items())
+
+    def restore(self, session_id: SessionId, packed: bytes) -> None:
+        """Take a session from a snapshot, of this release or an older one."""
+        packed = renewed(packed)
+        numbers = head_of(packed)
+        self.at_rest[session_id] = packed
+        operator = OperatorId(numbers[OPERATOR])
+        if numbers[STATE] == ENDED:
+            self.ended.append((UnixMillis(numbers[CHANGED_AT]), session_id))
+            return
+        self._opened(operator)
+        if numbers[FLAGS] & IS_THIRSTY:
+            self.thirsty.setdefault(operator, {})[session_id] = None
+        if self.supervision is not None:
+            self.supervision.watch(session_id, numbers[DEADLINE])
+
+    def restored(self) -> None:
+        """Order what was restored: ended sessions are forgotten in the order in which they ended."""
+        self.ended = deque(sorted(self.ended, key=itemgetter(0)))

@@ -1,0 +1,154 @@
+"""With plenty of credit, near its end and beyond it: the express way decides and applies as the rules do."""
+
+from random import Random
+
+import pytest
+
+from ledger_node import GATEWAY, INITIAL, MAGMA, OPEN5GS, TERMINATION, UPDATE, Node, ccr, parse, service
+from ocs import command as cmd
+from ocs import image
+from ocs.credit_control import applying, charging, express
+from ocs.credit_control.event import State, Stepped
+from ocs.credit_control.policy import Policy
+from ocs.errors import DiameterError
+from ocs.node import Recall, charge, evolve
+from ocs.units import GroupIndex, Octets, SessionId, UnixMillis
+
+REQUESTS = 1500
+
+
+class Pair:
+    """A node that goes express, and a twin that takes the same events the slow way."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.node = Node(policy)
+        self.twin = Node(policy)
+        self.decided = self.applied = 0
+
+    def follow(self) -> None:
+        """Give the twin what the node has done since."""
+        state = self.twin.state
+        for event in self.node.events[len(self.twin.events) :]:
+            self.twin.events.append(event)
+            state.group = GroupIndex(len(self.twin.events))
+            if isinstance(event, Stepped):
+                applying.apply_step(state.charging, event, state.group, None)
+                state.charging.sessions.forget_ended(event.at)
+                state.at = event.at
+            else:
+                evolve(state, event)
+
+    def charge(self, message: bytes, gateway: charging.Gateway) -> bool:
+        """Decide a request twice, hold the two against each other, and carry it out; tell whether it moved anything."""
+        node, request = self.node, parse(message)
+        state = node.state.charging
+        event = express.decide(state, node.policy, request, gateway, node.now)
+        if event is not None:
+            session = state.sessions.get(request.session_id)
+            assert session is None or session.answered(request.number) is None
+            assert event == charging.decide(state, node.policy, request, session, gateway, node.now)
+            self.decided += 1
+        before = state.sessions.at_rest.get(request.session_id)
+        try:
+            decision = node.step(cmd.Charge(request, gateway))
+        except DiameterError:
+            assert state.sessions.at_rest.get(request.session_id) is before
+            return False
+        self.follow()
+        slow = self.twin.state.charging
+        assert state.sessions.at_rest.get(request.session_id) == slow.sessions.at_rest.get(request.session_id)
+        assert [one.account for one in state.operators.all()] == [one.account for one in slow.operators.all()]
+        return isinstance(decision.event, Stepped)
+
+
+@pytest.mark.parametrize("credit", [10**4, 10**6, 10**8, 10**15])
+@pytest.mark.parametrize("seed", range(4))
+def test_both_ways_agree(credit: int, seed: int) -> None:
+    rng = Random(f"{credit} {seed}")
+    policy = Policy(
+        default_octets=Octets(10_000),
+        max_octets=Octets(rng.choice((10_000, 200_000))),
+        min_octets=Octets(rng.choice((1, 3_000))),
+        emergency_rating_groups=frozenset({112}),
+        holding_seconds=rng.choice((None, 30)),
+    )
+    pair = Pair(policy)
+    node = pair.node
+    price, per = rng.choice((1, 7)) if seed else 0, rng.choice((1, 1000))
+    node.operator(price=price, per=per, grant_max=rng.choice((None, Octets(15_000))))
+    node.top_up(credit)
+    odd = 0.005 if credit < 10**15 else 0  # once is more than all the credit
+    moved, numbers = 0, {}
+    for _ in range(REQUESTS):
+        services = [
+            service(
+                rating_group,
+                ask=rng.choice((None, 0, 0, 0, 50_000)),
+                used=rng.choice((None, 0, 500, 9_000, 30_000)) if rng.random() > odd else 2**62,
+                reason=rng.choice((None, 2, 3)),
+                service_ids=(2, 1) if rng.random() < 0.05 else (),
+            )
+            for rating_group in rng.sample((1, 2, 3, 112 if rng.random() < 0.1 else 4), rng.choice((0, 1, 1, 2, 3)))
+        ]
+        kind = rng.choice((INITIAL, INITIAL, UPDATE, UPDATE, UPDATE, UPDATE, TERMINATION))
+        name = f"s{rng.randrange(30)}"
+        number = numbers[name] = max(0, numbers.get(name, 0) + rng.choice((1, 1, 1, 1, 2, 0, -1, -9)))
+        message = ccr(kind, number, *services, session=name)
+        moved += pair.charge(message, rng.choice((GATEWAY,) * 18 + (MAGMA, OPEN5GS)))
+        node.now = UnixMillis(node.now + rng.choice((0, 10, 3_000, 200_000)))
+        if rng.random() < 0.01:
+            node.top_up(credit // 10)
+        alive = node.state.charging.sessions.get(SessionId(name.encode()))
+        if rng.random() < 0.01 and alive is not None and alive.state != State.ENDED:
+            node.step(cmd.TerminateSession(SessionId(name.encode()), "test"))
+    node.check()
+    pair.follow()
+    assert list(image.chunks(node.state)) == list(image.chunks(pair.twin.state))
+    assert node.state.charging.sessions.thirsty == pair.twin.state.charging.sessions.thirsty
+    assert node.state.charging.sessions.open_count == pair.twin.state.charging.sessions.open_count
+    restored = image.restore(image.chunks(node.state))
+    assert list(image.chunks(restored)) == list(image.chunks(node.state))
+    assert restored.charging.sessions.open_total == node.state.charging.sessions.open_total
+    if credit == 10**15 and seed:
+        assert pair.decided > REQUESTS / 15
+    assert moved > REQUESTS / 10
+
+
+@pytest.mark.parametrize("services", [1, 2, 8])
+def test_an_ordinary_session_goes_express(services: int) -> None:
+    node = Node()
+    node.operator(price=1, per=1000)
+    node.top_up(10**12)
+    for number in range(20):
+        kind = INITIAL if number == 0 else TERMINATION if number == 19 else UPDATE
+        used = 10**6 if number else None
+        request = parse(ccr(kind, number, *[service(group, used=used) for group in range(services, 0, -1)]))
+        state = node.state.charging
+        event = express.decide(state, node.policy, request, GATEWAY, node.now)
+        assert event is not None
+        assert express.apply(state, event, GroupIndex(number + 1))
+        node.now = UnixMillis(node.now + 1000)
+    node.check()
+    session = node.state.charging.sessions.get(request.session_id)
+    assert session is not None
+    assert session.state == State.ENDED
+    assert node.account().consumed == 19 * services * 1000
+
+
+def test_a_repeat_is_never_express() -> None:
+    """Also where a higher number came first, and its answer is kept no longer."""
+    node = Node()
+    node.operator(price=1, per=1000)
+    node.top_up(10**12)
+    first = ccr(UPDATE, 100, service(used=5000))
+    node.charge(ccr(INITIAL, 0, service()))
+    node.charge(first)
+    for number in range(1, 10):
+        told = node.charge(ccr(UPDATE, number, service(used=5000))).outcome
+        if isinstance(told, Recall):
+            node.step(cmd.Recalled(*told, None))  # the journal knows of none
+    consumed = node.account().consumed
+    assert express.decide(node.state.charging, node.policy, parse(first), GATEWAY, node.now) is None
+    again = charge(node.state, node.policy, parse(first), GATEWAY, node.now)
+    assert isinstance(again.outcome, Recall), "only the journal can tell"
+    assert node.account().consumed == consumed
