@@ -63,7 +63,10 @@ class Done(NamedTuple):
     repeated: bool = False
 
 
-Outcome = Answer | Stepped | Recall | Done | None
+Served = tuple[Event | None, Answer | Stepped | Recall]
+"""What a CCR changes, and what it is told; for a plain request that is the event itself."""
+
+Outcome = Answer | Recall | Done | None
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -79,11 +82,9 @@ def decide(state: State, policy: Policy, command: cmd.Command, now: UnixMillis) 
     """
     match command:
         case cmd.Charge(request, gateway):
-            decision = charge(state, policy, request, gateway, now)
-            told = decision.outcome
-            return Decision(told, answer_of(told)) if isinstance(told, Stepped) else decision
+            return _decision(*charge(state, policy, request, gateway, now))
         case cmd.Recalled():
-            return _recalled(state, policy, command, now)
+            return _decision(*_recalled(state, policy, command, now))
         case cmd.Supervise(session_id):
             return Decision(_supervise(state, session_id, now), None)
         case cmd.DropAnswer(session_id, number):
@@ -117,40 +118,41 @@ def _done(event: Event) -> Decision:
     return Decision(event, Done(event))
 
 
-def charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Decision:
-    """Decide a CCR as `decide` does a `Charge`: a repeat, a conflict, a question to the journal, or one to serve.
+def _decision(event: Event | None, told: Answer | Stepped | Recall) -> Decision:
+    return Decision(event, answer_of(told) if isinstance(told, Stepped) else told)
 
-    A plain request's outcome is its event, which is all that its answer tells.
-    """
+
+def charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Served:
+    """Decide a CCR: a repeat, a conflict, a question to the journal, or one to serve."""
     charging_state = state.charging
     plain = express.decide(charging_state, policy, request, gateway, now)
     if plain is not None:
-        return Decision(plain, plain)
+        return plain, plain
     session = charging_state.sessions.get(request.session_id)
     if session is None:
         initial = request.request_type in OPENING_TYPES
         if not initial or (request.flags & RETRANSMITTED and request.request_type == CcRequestType.EVENT):
-            return Decision(None, Recall(request, gateway))
+            return None, Recall(request, gateway)
         return _serve(state, policy, request, None, gateway, now)
     answered = session.answered(request.number)
     if answered is not None:
         return _repeat(request, unpack_answer(answered), now)
     if request.number <= session.highest and (session.state == ENDED or len(session.answers) == ANSWERS_KEPT):
-        return Decision(None, Recall(request, gateway))  # it may have been one whose answer is kept no longer
+        return None, Recall(request, gateway)  # it may have been one whose answer is kept no longer
     if session.state != ENDED and request.request_type in LATER_TYPES:
         event = charging.decide(charging_state, policy, request, session, gateway, now)
-        return Decision(event, answer_of(event))
+        return event, answer_of(event)
     return _unserved(state, policy, request, session, gateway, now)
 
 
-def _repeat(request: CreditControlRequest, answered: Answer, now: UnixMillis) -> Decision:
+def _repeat(request: CreditControlRequest, answered: Answer, now: UnixMillis) -> Served:
     """Give the first answer again; where the content differs nothing is charged and someone is told."""
     if answered.request_type == request.request_type and answered.digest == request.digest:
-        return Decision(None, answered)
+        return None, answered
     return _refuse(request, ResultCode.UNABLE_TO_COMPLY, OTHER_CONTENT, now)
 
 
-def _recalled(state: State, policy: Policy, command: cmd.Recalled, now: UnixMillis) -> Decision:
+def _recalled(state: State, policy: Policy, command: cmd.Recalled, now: UnixMillis) -> Served:
     request, gateway, event = command
     if event is not None:
         return _repeat(request, answer_of(event), now)
@@ -168,7 +170,7 @@ def _unserved(
     session: Session | None,
     gateway: Gateway,
     now: UnixMillis,
-) -> Decision:
+) -> Served:
     """Decide a request that no answer was ever given to."""
     initial = request.request_type in OPENING_TYPES
     if session is None:
@@ -189,24 +191,24 @@ def _serve(
     session: Session | None,
     gateway: Gateway,
     now: UnixMillis,
-) -> Decision:
+) -> Served:
     if session is None and state.charging.sessions.open_total >= policy.sessions_max:
         raise TooBusy(f"{policy.sessions_max} sessions are open; no more fit")
     if request.request_type == EVENT:
         event = one_time.decide(state.charging, policy, request, gateway, now)
         if request.action in one_time.MOVES_NOTHING:
-            return Decision(None, answer_of(event))
+            return None, answer_of(event)
     else:
         event = charging.decide(state.charging, policy, request, session, gateway, now)
-    return Decision(event, answer_of(event))
+    return event, answer_of(event)
 
 
-def _refuse(request: CreditControlRequest, code: ResultCode, detail: str, now: UnixMillis) -> Decision:
+def _refuse(request: CreditControlRequest, code: ResultCode, detail: str, now: UnixMillis) -> Served:
     """Refuse and change nothing; reported use is written down where no session can take it."""
     answer = Answer(request.number, request.request_type, request.digest, code, ())
     used = sum(service.used for service in request.services)
     if code == ResultCode.UNKNOWN_SESSION_ID and not used:
-        return Decision(None, answer)
+        return None, answer
     event = Refused(
         at=now,
         session_id=request.session_id,
@@ -217,7 +219,7 @@ def _refuse(request: CreditControlRequest, code: ResultCode, detail: str, now: U
         origin_host=request.origin_host,
         detail=detail,
     )
-    return Decision(event, answer)
+    return event, answer
 
 
 def _supervise(state: State, session_id: SessionId, now: UnixMillis) -> Expired | None:

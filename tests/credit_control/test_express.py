@@ -149,6 +149,6 @@ def test_a_repeat_is_never_express() -> None:
             node.step(cmd.Recalled(*told, None))  # the journal knows of none
     consumed = node.account().consumed
     assert express.decide(node.state.charging, node.policy, parse(first), GATEWAY, node.now) is None
-    again = charge(node.state, node.policy, parse(first), GATEWAY, node.now)
-    assert isinstance(again.outcome, Recall), "only the journal can tell"
+    _, told = charge(node.state, node.policy, parse(first), GATEWAY, node.now)
+    assert isinstance(told, Recall), "only the journal can tell"
     assert node.account().consumed == consumed

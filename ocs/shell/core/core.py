@@ -32,7 +32,7 @@ from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, U
 from ocs.diameter.peer import Admission, PeerLimits, Verdict
 from ocs.diameter.peer_state import State as PeerState
 from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
-from ocs.node import Decision, Done, Recall, charge, decide, evolve
+from ocs.node import Decision, Done, Recall, Served, charge, decide, evolve
 from ocs.shell.clock import Clock
 from ocs.shell.core.admission import Doorkeeper
 from ocs.shell.core.committer import Committer, Promise
@@ -171,37 +171,63 @@ class Core:
 
     # Diameter requests
 
-    def serve(self, connection: DiameterConnection, request: Request) -> None:
-        """Serve one CCR: check, decide, and answer after the sync."""
-        try:
-            charged, form = self._reception.receive(request.message, connection.realm, connection.forms)
-            if charged.request_type != TERMINATION:
-                self._shed_if_late(request.received)
-            broken = self._screening.look(connection.seen, charged, self.state.charging, request.received)
-            if broken is not None:
-                self._screened(connection, charged, broken)
-            gateway = connection.gateway
-            if gateway.origin_host != charged.origin_host or gateway.origin_realm != charged.origin_realm:
-                # Behind a relay; most peers speak for themselves, and the one before is the same.
-                gateway = connection.gateway = Gateway(
-                    charged.origin_host, charged.origin_realm, connection.peer, connection.profile.name
-                )
-            decision = charge(self.state, self.policy, charged, gateway, request.received)
-            told = decision.outcome
-            if decision.event is not None:
-                self._evolve(decision.event, told if isinstance(told, StoredAnswer) else None)
-        except DiameterError as error:
-            self._refuse(connection, request, error)
-            return
-        except Exception:  # a bug met by one request: nothing has changed, and the others go on
-            log.exception("a bug in serving a request", peer=connection.peer)
-            self._refuse(connection, request, UnableToComply("this server failed; its log says more"))
-            return
-        if isinstance(told, Recall):
-            self._recall(connection, request, told)
-        else:
-            assert isinstance(told, StoredAnswer | Stepped)
-            self._promise(connection, request, charged, form, decision.event, told)
+    def serve(self, connection: DiameterConnection, requests: list[Request]) -> None:
+        """Serve CCRs that came together: read all, charge one after the other, write all answers.
+
+        In stages, for a processor that does the same thing again has it at hand: one request all the way after the
+        other takes half as long again.
+        """
+        read = self._reception.receive
+        realm, forms = connection.realm, connection.forms
+        charged = []
+        for request in requests:
+            try:
+                charged.append((request, *read(request.message, realm, forms)))
+            except Exception as error:  # noqa: BLE001  # a bug met by one request harms no other
+                self._fail(connection, request, error)
+        promises = []
+        for request, asked, form in charged:
+            try:
+                event, told = self._charge(connection, request.received, asked)
+            except Exception as error:  # noqa: BLE001  # nothing has changed, and the others go on
+                self._fail(connection, request, error)
+                continue
+            if isinstance(told, Recall):
+                self._recall(connection, request, told)
+            else:
+                promises.append((request, asked, form, event, told))
+        for request, asked, form, event, told in promises:
+            self._promise(connection, request, asked, form, event, told)
+
+    def _charge(self, connection: DiameterConnection, received: UnixMillis, asked: CreditControlRequest) -> Served:
+        """Screen, decide and evolve one CCR.
+
+        Raises:
+            DiameterError: it is refused; nothing has changed.
+        """
+        if received != self._well_at and asked.request_type != TERMINATION:
+            self._shed_if_late(received)
+        state = self.state
+        broken = self._screening.look(connection.seen, asked, state.charging, received)
+        if broken is not None:
+            self._screened(connection, asked, broken)
+        gateway = connection.gateway
+        if gateway.origin_host != asked.origin_host or gateway.origin_realm != asked.origin_realm:
+            # Behind a relay; most peers speak for themselves, and the one before is the same.
+            gateway = connection.gateway = Gateway(
+                asked.origin_host, asked.origin_realm, connection.peer, connection.profile.name
+            )
+        event, told = charge(state, self.policy, asked, gateway, received)
+        if event is not None:
+            self._evolve(event, told if isinstance(told, StoredAnswer) else None)
+        return event, told
+
+    def _fail(self, connection: DiameterConnection, request: Request, error: Exception) -> None:
+        """Refuse a request for what is wrong with it, or, if we are wrong, for that."""
+        if not isinstance(error, DiameterError):
+            log.error("a bug in serving a request", peer=connection.peer, exc_info=error)
+            error = UnableToComply("this server failed; its log says more")
+        self._refuse(connection, request, error)
 
     def _screened(self, connection: DiameterConnection, request: CreditControlRequest, broken: list[Finding]) -> None:
         """Tell of a request that breaks rules of screening.
@@ -220,15 +246,13 @@ class Core:
 
     def _shed_if_late(self, now: UnixMillis) -> None:
         """Refuse new work early rather than answer it late; a CCR-T is always served: it ends what costs."""
-        if now == self._well_at:
-            return  # looked at for the request before, which came at the same instant
         if self.committer.waiting_seconds() > SHED_SECONDS:
             self.measures.shed["journal"] += 1
             raise TooBusy("the journal is slow; try another server, or again in a moment")
         if not self.has_room:
             self.measures.shed["disk"] += 1
             raise TooBusy("the disk of the journal is nearly full")
-        self._well_at = now
+        self._well_at = now  # for the others that came at the same instant
 
     def _promise(
         self,

@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Callable
+from itertools import groupby
 from typing import Final, Protocol
 
 from ocs.credit_control.event import Gateway
@@ -11,7 +12,7 @@ from ocs.credit_control.forms import Forms
 from ocs.credit_control.profile import STANDARD, Profile
 from ocs.credit_control.screening import Agreement, Seen
 from ocs.diameter.base import Introduction, LocalNode
-from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, Unanswered, WatchdogChanged
+from ocs.diameter.happening import Answer, Happening, Opened, Request, Unanswered
 from ocs.diameter.peer import Admission, PeerConnection, PeerLimits
 from ocs.units import SECOND, UnixMillis
 
@@ -39,7 +40,7 @@ class Host(Protocol):
 
     def admit(self, connection: "DiameterConnection", introduction: Introduction) -> Admission: ...
     def opened(self, connection: "DiameterConnection", introduction: Introduction) -> None: ...
-    def serve(self, connection: "DiameterConnection", request: Request) -> None: ...
+    def serve(self, connection: "DiameterConnection", requests: list[Request]) -> None: ...
     def answered(self, connection: "DiameterConnection", answer: Answer) -> None: ...
     def unanswered(self, connection: "DiameterConnection", happening: Unanswered) -> None: ...
     def happened(self, connection: "DiameterConnection", happening: Happening) -> None: ...
@@ -139,18 +140,20 @@ class DiameterConnection(asyncio.BufferedProtocol):
 
     def _tell(self, happenings: list[Happening]) -> None:
         host = self._host
-        for happening in happenings:
-            match happening:
-                case Request():
-                    host.serve(self, happening)
-                case Answer():
-                    host.answered(self, happening)
-                case Unanswered():
-                    host.unanswered(self, happening)
-                case Opened(introduction):
-                    host.opened(self, introduction)
-                case WatchdogChanged() | Closed() | _:
-                    host.happened(self, happening)
+        for kind, alike in groupby(happenings, type):
+            if kind is Request:
+                host.serve(self, list(alike))  # type: ignore[arg-type]  # that is the kind they are of
+                continue
+            for happening in alike:
+                match happening:
+                    case Answer():
+                        host.answered(self, happening)
+                    case Unanswered():
+                        host.unanswered(self, happening)
+                    case Opened(introduction):
+                        host.opened(self, introduction)
+                    case _:
+                        host.happened(self, happening)
         self.flush()
 
     def _after(self) -> None:
