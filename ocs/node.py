@@ -30,7 +30,7 @@ from ocs.credit_control.event import (
 )
 from ocs.credit_control.event import State as SessionState
 from ocs.credit_control.policy import Policy
-from ocs.credit_control.request import CreditControlRequest
+from ocs.credit_control.request import CreditControlRequest, has_digest
 from ocs.credit_control.rest import unpack_answer
 from ocs.credit_control.session import ANSWERS_KEPT, Answer, Session
 from ocs.diameter.codes import CcRequestType, Flag, ResultCode
@@ -147,7 +147,7 @@ def charge(state: State, policy: Policy, request: CreditControlRequest, gateway:
 
 def _repeat(request: CreditControlRequest, answered: Answer, now: UnixMillis) -> Served:
     """Give the first answer again; where the content differs nothing is charged and someone is told."""
-    if answered.request_type == request.request_type and answered.digest == request.digest:
+    if answered.request_type == request.request_type and has_digest(request, answered.digest):
         return None, answered
     return _refuse(request, ResultCode.UNABLE_TO_COMPLY, OTHER_CONTENT, now)
 

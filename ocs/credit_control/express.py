@@ -297,13 +297,14 @@ def apply(state: Charging, event: Stepped, group: GroupIndex) -> bool:
         if place >= end or step.service_ids or step.overrun or not is_plain(step):
             return False
         used, granted, charged = step.used, step.granted, step.charged
-        if charged:
-            posted += charged
-            values[place + CHARGED] += charged
         if used:
             values[place + USED] += used
             before = numbers[place + GRANTED]
             values[place + GRANTED_TOTAL] += min(before, used)
+            posted += charged
+            values[place + CHARGED] += charged
+        elif charged:
+            return False
         if step.ended:
             released += numbers[place + RESERVED]
             values[place + GRANTED] = values[place + RESERVED] = 0

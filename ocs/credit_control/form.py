@@ -21,13 +21,14 @@ from ocs.credit_control.request import (
     CreditControlRequest,
     ServiceRequest,
     check_imsi,
-    digest,
+    digest_of,
+    frame,
 )
 from ocs.diameter.codes import VENDOR_3GPP, Avp, Avp3gpp, CcRequestType, SubscriptionIdType
 from ocs.diameter.dictionary import Dictionary
 from ocs.diameter.layout import HEADER_VALUES, Layout, Leaf, Value, leaves
 from ocs.diameter.strict_rules import Check, Key
-from ocs.units import OCTETS_MAX, Octets
+from ocs.units import OCTETS_MAX
 
 Path = tuple[Key, ...]
 
@@ -88,7 +89,9 @@ class Form:
     """How the CCRs of one layout are read, and `answers`, how theirs are written."""
 
     __slots__ = (
+        "_by_key",
         "_checks",
+        "_frame",
         "_number",
         "_opening",
         "_sample",
@@ -114,6 +117,8 @@ class Form:
         self._timestamp = places.only(_TIMESTAMP)
         self._checks = tuple(places.checks)
         self._services = places.services(sample)
+        self._by_key = sorted(range(len(self._services)), key=lambda place: sample.services[place].key)
+        self._frame = frame(sample)
         self._opening = _Opening(places) if sample.request_type == CcRequestType.INITIAL else None
         self.layout = Layout(message, places.values, places.free)
         self.answers = AnswerForms()
@@ -135,10 +140,11 @@ class Form:
             if None in services:
                 return None
             request.services = tuple(services)  # type: ignore[arg-type]  # just looked through
+            used = [services[place].used for place in self._by_key]  # type: ignore[union-attr]
+            request.digest = digest_of(self._frame, used)
         if self._opening is not None:
             self._opening.read(values, request)
             check_imsi(request.imsi)
-        request.digest = digest(request)
         return request
 
 
@@ -222,20 +228,24 @@ class _Places:
 class _Service:
     """One MSCC: what it says each time, and the places of its counters."""
 
-    __slots__ = ("_inward", "_is_counted", "_outward", "_sample", "_total")
+    __slots__ = ("_inward", "_outward", "_sample", "_total")
 
     def __init__(self, sample: ServiceRequest, total: int, inward: int, outward: int) -> None:
         self._sample = sample
         self._total, self._inward, self._outward = total, inward, outward
-        self._is_counted = max(total, inward, outward) >= 0
 
     def read(self, values: tuple[Any, ...]) -> ServiceRequest | None:
         """Give the service as it is this time; None where a counter is beyond plausibility."""
-        sample, inward, outward = self._sample, self._inward, self._outward
-        if not self._is_counted:
-            return sample
-        both = (values[inward] if inward >= 0 else 0) + (values[outward] if outward >= 0 else 0)
-        used = values[self._total] if self._total >= 0 else both
+        sample, total, inward, outward = self._sample, self._total, self._inward, self._outward
+        unequal = False
+        if inward < 0 and outward < 0:
+            if total < 0:
+                return sample
+            used = values[total]
+        else:
+            both = (values[inward] if inward >= 0 else 0) + (values[outward] if outward >= 0 else 0)
+            used = values[total] if total >= 0 else both
+            unequal = inward >= 0 and outward >= 0 and both != used
         if used > OCTETS_MAX:
             return None
         return ServiceRequest(
@@ -243,9 +253,9 @@ class _Service:
             sample.service_ids,
             sample.asked,
             sample.reported,
-            Octets(used),
+            used,
             sample.reasons,
-            inward >= 0 and outward >= 0 and both != used,
+            unequal,
             sample.other_unit,
         )
 

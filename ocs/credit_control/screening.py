@@ -102,10 +102,19 @@ class Bucket:
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of one peer; kept with its connection."""
+    """What was seen of one peer; kept with its connection.
+
+    Attributes:
+        host, realm: who spoke last, `name` the same in octets, and `found` what was found of them.
+        speakers: what was found of the others.
+    """
 
     agreement: Agreement
     bucket: Bucket = field(default_factory=Bucket)
+    host: str = ""
+    realm: str = ""
+    name: bytes = b""
+    found: tuple[Finding, ...] = ()
     speakers: dict[tuple[str, str], tuple[Finding, ...]] = field(default_factory=dict)
 
 
@@ -141,11 +150,10 @@ class Screening:
     ) -> list[Finding] | None:
         """Hold a request against every rule that is on; None where it breaks none."""
         host = request.origin_host
-        found = seen.speakers.get((host, request.origin_realm))
-        if found is None:
-            found = self._speaker(seen, host, request.origin_realm)
-        broken: list[Finding] | None = list(found) if found else None
-        if self._looks_at_name and not request.session_id.startswith(host.encode()):
+        if host is not seen.host or request.origin_realm is not seen.realm:
+            self._hear(seen, host, request.origin_realm)
+        broken: list[Finding] | None = list(seen.found) if seen.found else None
+        if self._looks_at_name and not request.session_id.startswith(seen.name):
             broken = _more(broken, Rule.SESSION_ID, f"{request.session_id[:80]!r} does not begin with {host}")
         if request.request_type is INITIAL or request.request_type is EVENT:
             for finding in self._opening(seen.agreement, request, now):
@@ -172,12 +180,14 @@ class Screening:
             if rule in self._refused:
                 raise REFUSALS[rule](f"screening, {rule}: {evidence}")
 
-    def _speaker(self, seen: Seen, host: str, realm: str) -> tuple[Finding, ...]:
+    def _hear(self, seen: Seen, host: str, realm: str) -> None:
         """Judge who speaks, once for each name."""
-        found = tuple(finding for finding in _names(seen.agreement, host, realm) if finding.rule in self._on)
-        if len(seen.speakers) < SPEAKERS_MAX:
-            seen.speakers[host, realm] = found
-        return found
+        found = seen.speakers.get((host, realm))
+        if found is None:
+            found = tuple(finding for finding in _names(seen.agreement, host, realm) if finding.rule in self._on)
+            if len(seen.speakers) < SPEAKERS_MAX:
+                seen.speakers[host, realm] = found
+        seen.host, seen.realm, seen.name, seen.found = host, realm, host.encode(), found
 
     def _opening(self, agreement: Agreement, request: CreditControlRequest, now: UnixMillis) -> Iterator[Finding]:
         on = self._on

@@ -117,12 +117,9 @@ class Committer:
         """Call `answering` once everything decided so far is durable; never within this call."""
         self._last_seen().answers.append(answering)
 
-    def promise(self, promise: Promise) -> None:
-        """Let a CCA go once everything decided so far is durable; never within this call."""
-        if self._filling.events:  # nearly always: the event of this CCA has just come, and with it the group is due
-            self._filling.promises.append(promise)
-        else:
-            self._last_seen().promises.append(promise)
+    def promise(self, promises: list[Promise]) -> None:
+        """Let CCAs go once everything decided so far is durable; never within this call."""
+        self._last_seen().promises += promises
 
     def _last_seen(self) -> _Group:
         """Give the newest group that an answer of now could have seen."""

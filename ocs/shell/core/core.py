@@ -32,7 +32,7 @@ from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, U
 from ocs.diameter.peer import Admission, PeerLimits, Verdict
 from ocs.diameter.peer_state import State as PeerState
 from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
-from ocs.node import Decision, Done, Recall, Served, charge, decide, evolve
+from ocs.node import Decision, Done, Recall, charge, decide, evolve
 from ocs.shell.clock import Clock
 from ocs.shell.core.admission import Doorkeeper
 from ocs.shell.core.committer import Committer, Promise
@@ -60,6 +60,9 @@ SUPERVISED_AT_ONCE = 200
 """Sessions ended between two looks at the sockets: a burst of expiries delays nobody's answer."""
 
 Recollector = Callable[[SessionId, int], Awaitable[Stepped | None]]
+
+Asked = tuple[Request, CreditControlRequest, Form | None]
+Served = tuple[Request, CreditControlRequest, Form | None, Event | None, StoredAnswer | Stepped]
 
 log = structlog.get_logger()
 
@@ -179,48 +182,48 @@ class Core:
         """
         read = self._reception.receive
         realm, forms = connection.realm, connection.forms
-        charged = []
+        asked: list[Asked] = []
         for request in requests:
             try:
-                charged.append((request, *read(request.message, realm, forms)))
+                charged, form = read(request.message, realm, forms)
             except Exception as error:  # noqa: BLE001  # a bug met by one request harms no other
                 self._fail(connection, request, error)
-        promises = []
-        for request, asked, form in charged:
+            else:
+                asked.append((request, charged, form))
+        promises = [self._promise(connection, *served) for served in self._charge(connection, asked)]
+        if promises:
+            self.committer.promise(promises)
+
+    def _charge(self, connection: DiameterConnection, asked: list[Asked]) -> list[Served]:
+        """Screen, decide and evolve CCRs, one after the other; refusals and recalls are answered apart."""
+        state, policy = self.state, self.policy
+        charging, look, seen = state.charging, self._screening.look, connection.seen
+        served: list[Served] = []
+        for request, charged, form in asked:
+            now = request.received
             try:
-                event, told = self._charge(connection, request.received, asked)
+                if now != self._well_at and charged.request_type != TERMINATION:
+                    self._shed_if_late(now)
+                broken = look(seen, charged, charging, now)
+                if broken is not None:
+                    self._screened(connection, charged, broken)
+                gateway = connection.gateway
+                if gateway.origin_host != charged.origin_host or gateway.origin_realm != charged.origin_realm:
+                    # Behind a relay; most peers speak for themselves, and the one before is the same.
+                    gateway = connection.gateway = Gateway(
+                        charged.origin_host, charged.origin_realm, connection.peer, connection.profile.name
+                    )
+                event, told = charge(state, policy, charged, gateway, now)
+                if event is not None:
+                    self._evolve(event, told if isinstance(told, StoredAnswer) else None)
             except Exception as error:  # noqa: BLE001  # nothing has changed, and the others go on
                 self._fail(connection, request, error)
                 continue
             if isinstance(told, Recall):
                 self._recall(connection, request, told)
             else:
-                promises.append((request, asked, form, event, told))
-        for request, asked, form, event, told in promises:
-            self._promise(connection, request, asked, form, event, told)
-
-    def _charge(self, connection: DiameterConnection, received: UnixMillis, asked: CreditControlRequest) -> Served:
-        """Screen, decide and evolve one CCR.
-
-        Raises:
-            DiameterError: it is refused; nothing has changed.
-        """
-        if received != self._well_at and asked.request_type != TERMINATION:
-            self._shed_if_late(received)
-        state = self.state
-        broken = self._screening.look(connection.seen, asked, state.charging, received)
-        if broken is not None:
-            self._screened(connection, asked, broken)
-        gateway = connection.gateway
-        if gateway.origin_host != asked.origin_host or gateway.origin_realm != asked.origin_realm:
-            # Behind a relay; most peers speak for themselves, and the one before is the same.
-            gateway = connection.gateway = Gateway(
-                asked.origin_host, asked.origin_realm, connection.peer, connection.profile.name
-            )
-        event, told = charge(state, self.policy, asked, gateway, received)
-        if event is not None:
-            self._evolve(event, told if isinstance(told, StoredAnswer) else None)
-        return event, told
+                served.append((request, charged, form, event, told))
+        return served
 
     def _fail(self, connection: DiameterConnection, request: Request, error: Exception) -> None:
         """Refuse a request for what is wrong with it, or, if we are wrong, for that."""
@@ -262,8 +265,8 @@ class Core:
         form: Form | None,
         event: Event | None,
         told: StoredAnswer | Stepped,
-    ) -> None:
-        """Write the answer, and let it go once what it tells is durable."""
+    ) -> Promise:
+        """Write the answer, which leaves once what it tells is durable."""
         if event is None and charged.action not in MOVES_NOTHING:
             self.measures.repeats += 1
         if form is not None:
@@ -273,7 +276,7 @@ class Core:
             octets = cca.write(charged, answer, self._identity, self.policy)
         if told.result_code != SUCCESS:
             connection.errors += 1
-        self.committer.promise(Promise(connection, request, charged, event, told, octets))
+        return Promise(connection, request, charged, event, told, octets)
 
     def keep(self, promises: list[Promise]) -> None:
         """Send what is durable now, each connection's answers in one write; drop what its gateway has given up."""
@@ -333,7 +336,8 @@ class Core:
             return
         answer = decision.outcome
         assert isinstance(answer, StoredAnswer)
-        self._promise(connection, request, recall.request, None, decision.event, answer)
+        promise = self._promise(connection, request, recall.request, None, decision.event, answer)
+        self.committer.promise([promise])
 
     def _note(self, event: Event) -> None:
         """Count an event, and log what someone should know of."""
