@@ -91,3 +91,15 @@ class Counters:
     unanswered: int = 0  # requests of ours
     watchdog_requests: int = 0  # ours
     refusals: dict[int, int] = field(default_factory=dict)  # error answers made here, by Result-Code
+
+    def add(self, other: "Counters") -> None:
+        """Add another connection's totals to these."""
+        self.requests += other.requests
+        self.requests_dropped += other.requests_dropped
+        self.answers += other.answers
+        self.answers_dropped += other.answers_dropped
+        self.answers_unmatched += other.answers_unmatched
+        self.unanswered += other.unanswered
+        self.watchdog_requests += other.watchdog_requests
+        for code, count in other.refusals.items():
+            self.refusals[code] = self.refusals.get(code, 0) + count

@@ -28,7 +28,7 @@ from ocs.credit_control.supervision import Supervision
 from ocs.diameter import base
 from ocs.diameter.base import Introduction, LocalNode
 from ocs.diameter.codes import CcRequestType, DisconnectCause, ResultCode
-from ocs.diameter.happening import Answer, Closed, Happening, Opened, Request, Unanswered, WatchdogChanged
+from ocs.diameter.happening import Answer, Closed, Counters, Happening, Opened, Request, Unanswered, WatchdogChanged
 from ocs.diameter.peer import Admission, PeerLimits, Verdict
 from ocs.diameter.peer_state import State as PeerState
 from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
@@ -106,6 +106,7 @@ class Core:
         self._connections_max = connections_max
         self._per_address_max = connections_per_address_max
         self._connections: set[DiameterConnection] = set()
+        self._gone = Counters()  # of connections that have ended
         self._all_gone = asyncio.Event()
         self._by_peer: dict[str, DiameterConnection] = {}
         self._touched: set[DiameterConnection] = set()
@@ -454,6 +455,7 @@ class Core:
 
     def closed(self, connection: DiameterConnection) -> None:
         self._connections.discard(connection)
+        self._gone.add(connection.machine.counters)
         self.measures.connections = len(self._connections)
         if not self._connections:
             self._all_gone.set()
@@ -484,6 +486,9 @@ class Core:
         self.measures.groups = self.committer.groups
         self.measures.events = self.committer.events
         self.measures.commit_seconds = self.committer.commit_seconds
+        self.measures.peers = Counters()
+        for counters in (self._gone, *(connection.machine.counters for connection in self._connections)):
+            self.measures.peers.add(counters)
         self.measures.clock_drift_seconds = self._clock.drift_ms() / SECOND
         return Live(
             self.started_at,

@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from ocs.credit_control.event import Stepped
 from ocs.diameter.codes import CcRequestType
+from ocs.diameter.happening import Counters
 from ocs.shell.core.committer import Promise
 
 MALFORMED: Final = 0
@@ -48,6 +49,7 @@ class Measures:
         self.events = 0
         self.commit_seconds = 0.0
         self.connections = 0
+        self.peers = Counters()  # of all connections there ever were
         self.clock_drift_seconds = 0.0
         self.follower_restarts = 0
 
@@ -108,6 +110,8 @@ class _Samples:
             ("ocs_commit_groups", "groups written to the journal", measures.groups),
             ("ocs_events", "events written to the journal", measures.events),
             ("ocs_commit_seconds", "time spent writing groups", measures.commit_seconds),
+            ("ocs_answers_unmatched", "answers of peers to nothing that was asked", measures.peers.answers_unmatched),
+            ("ocs_requests_dropped", "requests that came after a goodbye", measures.peers.requests_dropped),
             ("ocs_follower_restarts", "times the follower was started again", measures.follower_restarts),
         ):
             yield CounterMetricFamily(name, text, value=value)
@@ -118,10 +122,11 @@ class _Samples:
             ("ocs_connections_closed", "connections that ended", "reason", measures.closed),
             ("ocs_peers_refused", "peers turned away", "reason", measures.refused_peers),
             ("ocs_server_requests", "RAR and ASR by what came back", "result", measures.reauths),
+            ("ocs_refusals", "messages refused before charging saw them", "result_code", measures.peers.refusals),
         ):
             family = CounterMetricFamily(name, text, labels=[label])
             for cause, count in counts.items():
-                family.add_metric([cause], count)
+                family.add_metric([str(cause)], count)
             yield family
         yield GaugeMetricFamily("ocs_connections", "open connections of peers", value=measures.connections)
         yield GaugeMetricFamily(
