@@ -33,15 +33,18 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
     return [stream[start:stop] for start, stop in pairwise(edges)]
 
 
+@pytest.mark.fault(5)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=30))
 def test_cut_anywhere_the_messages_are_the_same(places: list[int]) -> None:
     assert fed(cut(STREAM, places)) == (MESSAGES, None)
 
 
+@pytest.mark.fault(5)
 def test_octet_by_octet() -> None:
     assert fed([STREAM[index : index + 1] for index in range(len(STREAM))]) == (MESSAGES, None)
 
 
+@pytest.mark.fault(5)
 def test_five_hundred_messages_in_one_piece() -> None:
     message = ccr(FULL)
     assert fed([message * 500]) == ([message] * 500, None)
@@ -55,6 +58,7 @@ def test_what_has_begun_is_pending() -> None:
     assert framer.pending == 0
 
 
+@pytest.mark.fault(1, 2, 3)
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
@@ -85,6 +89,7 @@ def test_the_longest_message_passes_and_the_next_longer_does_not() -> None:
     assert error.reason.result_code == 5015
 
 
+@pytest.mark.fault(22)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
 def test_hostile_bytes_end_the_stream_or_wait(data: bytes, places: list[int]) -> None:
     messages, _ = fed(cut(data, places))

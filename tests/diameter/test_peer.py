@@ -454,6 +454,7 @@ def test_bits_that_do_no_harm() -> None:
 # Framing, and requests that their header refuses
 
 
+@pytest.mark.fault(1, 2, 3)
 @pytest.mark.parametrize(
     ("octets", "expected", "reason"),
     [
@@ -515,6 +516,7 @@ def test_a_header_out_of_order_is_refused_and_the_connection_goes_on(
     assert request(peer.receive(CCR, NOW)).message == CCR
 
 
+@pytest.mark.fault(4)
 def test_a_message_that_does_not_end() -> None:
     peer = opened()
     assert peer.receive(CCR[:19], NOW) == []
@@ -523,6 +525,7 @@ def test_a_message_that_does_not_end() -> None:
     assert closed(peer.tick(after(10_000))) is Reason.STALLED
 
 
+@pytest.mark.fault(4)
 def test_the_time_for_a_message_begins_anew_with_each() -> None:
     peer = opened()
     peer.receive(CCR[:30], NOW)
@@ -873,6 +876,7 @@ def converse(pieces: list[bytes]) -> tuple[list[Happening], bytes, State]:
     return happenings, out, peer.state
 
 
+@pytest.mark.fault(5)
 def test_byte_by_byte_the_same_comes_out() -> None:
     bytewise = converse([CONVERSATION[i : i + 1] for i in range(len(CONVERSATION))])
     by_message = converse(Framer().feed(CONVERSATION))
@@ -894,6 +898,7 @@ def test_byte_by_byte_the_same_comes_out() -> None:
     assert state is State.LEAVING
 
 
+@pytest.mark.fault(5)
 @given(st.lists(st.integers(1, len(CONVERSATION) - len(DPR + CCR) - 1)))
 def test_cut_anywhere_the_same_comes_out(cuts: list[int]) -> None:
     talk = CONVERSATION[: -len(DPR + CCR)]
@@ -925,6 +930,7 @@ MUTATIONS = st.one_of(
 )
 
 
+@pytest.mark.fault(22)
 @settings(max_examples=400)
 @given(
     st.sampled_from(list(State)),
@@ -966,6 +972,7 @@ def test_any_bytes_are_answered_dropped_or_close_the_connection(
     assert peer.want_close
 
 
+@pytest.mark.fault(22)
 def test_random_streams_of_whole_messages_never_stop_the_server() -> None:
     rng = random.Random(20)
     for _ in range(300):

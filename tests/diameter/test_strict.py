@@ -482,6 +482,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.fault(22)
 @given(mutated())
 def test_mutated_requests_pass_or_get_a_documented_error(message: bytes) -> None:
     try:

@@ -17,7 +17,7 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
     "Diameter: framing and syntax": {
         1: Row("a version other than 1", "5011 with the request's ids; closed; counted by reason"),
         2: Row("a length below 20, or not a multiple of 4", "5015 where the ids can be read; closed; may come again"),
-        3: Row("a length above the limit", "closed without buffering; memory flat"),
+        3: Row("a length above the limit", "5015 where the ids can be read; closed without buffering; memory flat"),
         4: Row("a length larger than what comes, then silence", "closed at a deadline; nobody else waits"),
         5: Row("octets one by one; 500 messages in one segment; a cut at each offset", "the same answers"),
         6: Row("the E bit on a request", "3008"),

@@ -83,6 +83,7 @@ def serve(node: Node, message: bytes, forms: Forms, rng: Random) -> tuple[bytes,
     return octets, True
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("seed", range(3))
 def test_every_request_is_answered_and_every_credit_kept(seed: int) -> None:
     rng = Random(seed)

@@ -181,6 +181,7 @@ BROKEN_STREAMS = {
 }
 
 
+@pytest.mark.fault(1, 2, 3)
 @pytest.mark.parametrize("name", BROKEN_STREAMS)
 def test_a_stream_that_cannot_be_read_is_closed(shared_server: OcsServer, name: str) -> None:
     octets, code = BROKEN_STREAMS[name]
@@ -222,6 +223,7 @@ def test_a_goodbye_is_answered_and_the_connection_closed(shared_server: OcsServe
         gateway.socket.close()
 
 
+@pytest.mark.fault(5)
 def test_messages_cut_anywhere_are_the_same_messages(shared_server: OcsServer) -> None:
     with Gateway(shared_server.gy_port, host="slow.visited.example").open() as gateway:
         for cut in range(1, 60, 7):

@@ -9,7 +9,7 @@ import pytest
 
 from live.certificates import Authority
 from live.ocs_server import OcsServer, free_ports
-from live.wire import CCR, DWR, INITIAL, TERMINATION, Gateway, avp, ccr, group, message, mscc
+from live.wire import CCR, DWR, INITIAL, TERMINATION, UPDATE, Gateway, avp, ccr, group, message, mscc
 
 pytestmark = pytest.mark.live
 
@@ -94,18 +94,37 @@ def test_a_vendors_dictionary_ends_5001(tmp_path: Path) -> None:
             assert gateway.ask(CCR, ccr(gateway, "v;2", INITIAL, 0, mscc(1), more=[unknown])).result_code == 5001
 
 
+@pytest.mark.fault(4)
 def test_who_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
-    """No CER, half a CER, and no end of messages: each loses its own connection, and nobody else's."""
+    """No CER, half a CER, half a CCR: each loses its own connection, and nobody else's."""
     with OcsServer(tmp_path) as server:
         server.add_operator(credit=10**9)
-        with Gateway(server.gy_port).open() as sound:
+        with (
+            Gateway(server.gy_port).open() as sound,
+            Gateway(server.gy_port, host="stuck.visited.example", timeout=15).open() as stuck,
+        ):
             began = time.monotonic()
+            update = message(0xC0, CCR, 4, 7, 7, ccr(stuck, "stuck;1", UPDATE, 1, mscc(1, used=5000)))
+            stuck.ask(CCR, ccr(stuck, "stuck;1", INITIAL, 0, mscc(1)))
+            stuck.put(update[:-1])
             with Gateway(server.gy_port, timeout=15) as silent, Gateway(server.gy_port, timeout=15) as half:
                 half.put(message(0x80, 257, 0, 1, 1, [avp(264, "half.visited.example")])[:30])
+                works(sound, "sound;0")
                 assert silent.closed()
                 assert half.closed()
-            assert time.monotonic() - began < 14
+                assert stuck.closed()
+            assert 9 < time.monotonic() - began < 14
             works(sound, "sound;1")
+        assert 'ocs_connections_closed_total{reason="stalled"} 2.0' in server.api.get("/metrics").text
+        assert server.balance()["consumed"] == 0, "what did not come whole was not charged"
+        with Gateway(server.gy_port, host="stuck.visited.example").open() as again:
+            again.put(update)
+            assert again.answer(7).result_code == 2001
+            assert again.ask(CCR, ccr(again, "stuck;1", TERMINATION, 2)).result_code == 2001
+        balance = server.balance()
+        assert (balance["consumed"], balance["reserved"], balance["available"]) == (5000, 0, 10**9 - 5000)
+        assert server.stop() == 0
+        server.verify()
 
 
 def test_connections_are_limited(tmp_path: Path) -> None:
