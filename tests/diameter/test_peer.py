@@ -444,6 +444,7 @@ def test_a_cer_with_wrong_header_is_told_so() -> None:
     assert peer.want_close
 
 
+@pytest.mark.fault(7)
 def test_bits_that_do_no_harm() -> None:
     peer = connection()
     peer.receive(message(0x80 | 0x40 | 0x10 | 0x0F, 257, 0, 1, CER_AVPS), NOW)
@@ -488,6 +489,7 @@ def test_a_stranger_is_told_of_a_fault_in_its_cer_alone() -> None:
     assert results(peer) == []
 
 
+@pytest.mark.fault(6, 8, 9)
 @pytest.mark.parametrize(
     ("flags", "command", "application", "code"),
     [
@@ -605,6 +607,7 @@ def test_a_raa_finds_its_rar() -> None:
     assert peer.next_deadline() == after(30_000)
 
 
+@pytest.mark.fault(21)
 def test_an_answer_of_another_command_does_not_match() -> None:
     peer = opened()
     hop_by_hop = peer.send(Command.RE_AUTH, 4, HOST, NOW)
@@ -661,6 +664,7 @@ def test_silence_is_probed_suspected_and_ended() -> None:
     assert peer.counters.watchdog_requests == 1
 
 
+@pytest.mark.fault(21)
 def test_a_dwa_answers_our_dwr_and_no_other() -> None:
     peer = opened()
     peer.tick(after(30_000))
