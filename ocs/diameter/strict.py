@@ -24,7 +24,7 @@ Strict where charging depends on it, lenient where gateways differ:
   fill in otherwise (RFC 3588 section 6.11).  Groups of other vendors are open to every release.
 - Of the Enumerated AVPs only those that charging acts on have a range; a value of a newer release ends no session.
 - Service-Information and User-Equipment-Info are walked for lengths and unknown AVPs; their values are not judged, save
-  the names that are shown to people: Session-Id, User-Name, Called-Station-Id.
+  the names that are shown to people: Session-Id, User-Name, Called-Station-Id, Service-Context-Id.
 - Failed-AVP is a peer's quotation of what was wrong and is not looked into.
 - An error answer (E set) has a grammar of its own and is walked in the same lenient way.
 """

@@ -70,6 +70,7 @@ _SHOWN: Final[Mapping[int, tuple[int, int]]] = {
     Avp.SESSION_ID: (1, SESSION_ID_OCTETS_MAX),
     Avp.USER_NAME: (0, NAME_OCTETS_MAX),
     Avp.CALLED_STATION_ID: (0, NAME_OCTETS_MAX),
+    Avp.SERVICE_CONTEXT_ID: (0, NAME_OCTETS_MAX),
 }
 """Names that reach logs and the console: their length in octets.  Wherever they stand, controls are refused in them."""
 

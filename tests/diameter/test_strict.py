@@ -274,7 +274,10 @@ def test_offenders_in_groups_come_wrapped(group: bytes, kind: type[DiameterError
         ),
         (ORIGIN[0], avp.utf8(Avp.ORIGIN_HOST, "")),
         (ORIGIN[0], avp.utf8(Avp.ORIGIN_HOST, "a b")),
-        (avp.utf8(461, "32251@3gpp.org"), avp.encode(461, b"\xff")),
+        *(
+            (avp.utf8(461, "32251@3gpp.org"), avp.encode(461, wrong + b"32251@3gpp.org"))
+            for wrong in (b"\xff", b"\0", b"\x1b[2J", b"8" * 242)
+        ),
     ],
 )
 def test_values_that_matter(old: bytes, new: bytes) -> None:
