@@ -312,6 +312,7 @@ def test_requests_without_a_service_are_normal() -> None:
     assert money(it) == (7490, 0, 10, 0)
 
 
+@pytest.mark.fault(20)
 def test_implausible_counters_and_twins_are_refused() -> None:
     with pytest.raises(InvalidAvpValue):
         Node().charge(ccr(UPDATE, 1, service(used=2**64 - 1)))
@@ -338,6 +339,7 @@ def test_replay_equals_run() -> None:
     assert list(image.chunks(image.restore(image.chunks(again)))) == list(image.chunks(it.state))
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(("price", "used"), [(1, 2**62), (0, 2**62), (2**40, 2**24)])
 def test_counters_beyond_plausibility_change_nothing(price: int, used: int) -> None:
     """What no record or account could hold is refused, report after report; the session goes on."""

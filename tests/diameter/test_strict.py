@@ -73,6 +73,7 @@ def test_golden_messages_pass(vector: dict) -> None:
     check(bytes.fromhex(vector["hex"]), DICTIONARY)
 
 
+@pytest.mark.fault(7, 14)
 @pytest.mark.parametrize(
     "extra",
     [
@@ -123,6 +124,7 @@ def test_order_is_free_behind_session_id(order: Callable[[list[bytes]], list[byt
     check(ccr([SESSION_ID, *order(FULL[1:])]), DICTIONARY)
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("index", range(len(REQUIRED)))
 def test_each_required_avp_missing(index: int) -> None:
     (gone,) = read(REQUIRED[index])
@@ -134,6 +136,7 @@ def test_each_required_avp_missing(index: int) -> None:
     assert error.failed_avp[failed.start :] == (bytes(4) if gone.code in numbers else b"")
 
 
+@pytest.mark.fault(15)
 def test_session_id_must_come_first() -> None:
     error = refused([FULL[1], FULL[0], *FULL[2:]])
     assert isinstance(error, MissingAvp)
@@ -154,6 +157,7 @@ SINGLE = [
 ]
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("encoded", SINGLE, ids=lambda encoded: str(int.from_bytes(encoded[:4], "big")))
 def test_each_single_avp_twice(encoded: bytes) -> None:
     first = bytearray(encoded)
@@ -186,6 +190,7 @@ def test_what_a_ccr_never_holds(encoded: bytes) -> None:
     check(ccr([*FULL, avp.grouped(MSCC, encoded)]), DICTIONARY)
 
 
+@pytest.mark.fault(13)
 def test_unknown_with_m() -> None:
     error = refused([*FULL, UNKNOWN_OPTIONAL, UNKNOWN])
     assert isinstance(error, AvpUnsupported)
@@ -204,6 +209,7 @@ def test_a_file_of_the_user_makes_an_avp_known() -> None:
     check(ccr([*FULL, UNKNOWN]), Dictionary.parse(texts | {"mine.dia": mine}))
 
 
+@pytest.mark.fault(15, 16, 17)
 @pytest.mark.parametrize(
     ("group", "kind", "failed"),
     [
@@ -263,6 +269,7 @@ def test_offenders_in_groups_come_wrapped(group: bytes, kind: type[DiameterError
     assert error.failed_avp == failed
 
 
+@pytest.mark.fault(17, 19)
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -286,6 +293,7 @@ def test_values_that_matter(old: bytes, new: bytes) -> None:
     assert error.failed_avp == new
 
 
+@pytest.mark.fault(17, 19)
 @pytest.mark.parametrize(
     "extra",
     [
@@ -306,6 +314,7 @@ def test_further_values(extra: bytes) -> None:
     assert error.failed_avp == (extra if len(extra) < 4_100 else avp.encode(281, b""))
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize(
     ("code", "octets"), [(416, 3), (416, 5), (416, 0), (415, 8), (55, 3), (278, 2), (258, 5), (420, 8)]
 )
@@ -318,6 +327,7 @@ def test_the_length_of_a_type(code: int, octets: int) -> None:
     assert error.failed_avp == avp.grouped(MSCC, avp.grouped(446, wrong))
 
 
+@pytest.mark.fault(10, 11)
 @pytest.mark.parametrize(
     ("header", "failed"),
     [
@@ -342,6 +352,7 @@ def test_an_impossible_length_wins_over_all_else(header: str, failed: bytes) -> 
     assert error.failed_avp == avp.grouped(MSCC, failed)
 
 
+@pytest.mark.fault(11)
 def test_a_member_does_not_reach_past_its_group() -> None:
     member = avp.unsigned32(432, 1)
     group = (456).to_bytes(4, "big") + (0x4000_0000 | 16).to_bytes(4, "big") + member
@@ -381,6 +392,7 @@ def nested(depth: int) -> bytes:
     return encoded
 
 
+@pytest.mark.fault(18)
 def test_depth() -> None:
     check(ccr([*FULL, nested(8)]), DICTIONARY)
     error = refused([*FULL, nested(9)])
@@ -388,6 +400,7 @@ def test_depth() -> None:
     assert error.failed_avp == nested(9)
 
 
+@pytest.mark.fault(18)
 def test_count() -> None:
     route = avp.utf8(Avp.ROUTE_RECORD, "dra")
     check(ccr(REQUIRED + [route] * (2_000 - len(REQUIRED))), DICTIONARY)
@@ -400,6 +413,7 @@ def test_count() -> None:
         check(ccr(FULL), DICTIONARY, depth_max=1)
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize(
     "avps",
     [

@@ -26,7 +26,10 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
         9: Row("an unknown application", "3007"),
         10: Row("an AVP length of 0 to 7", "5014, Failed-AVP filled up to its least length"),
         11: Row("an AVP past the end, too short, or wrong for its type", "5014 with Failed-AVP"),
-        12: Row("no padding after the last AVP; padding that is not zero", "5014; accepted"),
+        12: Row(
+            "no padding after the last AVP of a message, or of a group; padding that is not zero",
+            "5015 and closed, as the message's length is wrong then; the others are accepted",
+        ),
         13: Row("an unknown AVP with M, at the top and within an MSCC", "5001, Failed-AVP nested; no debit"),
         14: Row("an unknown AVP without M, of this vendor or that", "ignored; 2001"),
         15: Row("each mandatory AVP of a CCR left out", "5005 with an example; without Session-Id answered without it"),

@@ -151,6 +151,7 @@ def failed_code(answer: Message) -> int | None:
     return code
 
 
+@pytest.mark.fault(6, 8, 9, 11, 13, 15, 16, 17, 19)
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.name)
 def test_it_gets_its_code(shared_server: OcsServer, bad: Bad) -> None:
     proxied = group(PROXY_INFO, avp(280, "relay.example"), avp(33, b"state of the relay"))

@@ -81,6 +81,7 @@ def test_tls_with_client_certificates(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.fault(13)
 def test_a_vendors_dictionary_ends_5001(tmp_path: Path) -> None:
     (tmp_path / "vendor.dia").write_text(
         "@specification Example guide\n@vendor 99999 Example\n@avps\n    Example-Cell  1  Unsigned32  may  2.1\n"
@@ -165,6 +166,7 @@ def test_a_peer_that_does_not_read_loses_its_connection(tmp_path: Path) -> None:
             works(sound, "sound;2")
 
 
+@pytest.mark.fault(18)
 def test_messages_are_limited_in_depth_and_number(shared_server: OcsServer) -> None:
     nested = avp(1, b"x", mandatory=False)
     for _ in range(1000):
