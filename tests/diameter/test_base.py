@@ -138,6 +138,7 @@ BAD_CERS: list[tuple[str, tuple[bytes, ...], type[DiameterError], bytes]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(("avps", "error", "failed"), [row[1:] for row in BAD_CERS], ids=[row[0] for row in BAD_CERS])
 def test_a_bad_cer_is_answered_with_its_code_and_failed_avp(
     avps: tuple[bytes, ...], error: type[DiameterError], failed: bytes

@@ -399,6 +399,7 @@ def test_an_opening() -> None:
     assert peer.data_to_send() == b""
 
 
+@pytest.mark.fault(24, 26)
 @pytest.mark.parametrize(
     ("admission", "code", "error"),
     [(Admission(Verdict.REFUSE, "not on the list"), 3010, True), (Admission(Verdict.BUSY), 4003, False)],
@@ -414,6 +415,7 @@ def test_the_shell_may_refuse(admission: Admission, code: int, error: bool) -> N
     assert results(peer) == [(257, code, error)]
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(
     ("avps", "code"),
     [
@@ -433,6 +435,7 @@ def test_a_bad_cer_ends_the_connection_before_the_shell_is_asked(avps: bytes, co
     assert results(peer) == [(257, code, False)], "and the CCR behind it is not served"
 
 
+@pytest.mark.fault(23)
 def test_a_cer_with_wrong_header_is_told_so() -> None:
     peer = connection()
     peer.receive(message(0xA0, 257, 0, 1, CER_AVPS), NOW)
@@ -480,6 +483,7 @@ def test_a_stream_that_cannot_be_read_on_ends(
     assert peer.receive(CCR, NOW) == []
 
 
+@pytest.mark.fault(23)
 def test_a_stranger_is_told_of_a_fault_in_its_cer_alone() -> None:
     peer = connection()
     assert closed(peer.receive(b"\x02" + CER[1:20], NOW)) is Reason.VERSION
@@ -709,6 +713,7 @@ def stranger(origin_state_id: int) -> Introduction:
     return base.read_introduction(message(0x80, 257, 0, 1, avps), secure=False)
 
 
+@pytest.mark.fault(26)
 def test_an_open_connection_holds_its_place_until_it_is_doubtful() -> None:
     peer = opened()
     assert not peer.yields_to(stranger(100), after(29_000)), "two live nodes with one identity"

@@ -209,6 +209,7 @@ def test_events_charge_refund_and_tell(server: OcsServer) -> None:
     assert server.balance()["reserved"] == 0
 
 
+@pytest.mark.fault(24)
 def test_a_stranger_waits_until_it_is_allowed(tmp_path_factory: pytest.TempPathFactory) -> None:
     with OcsServer(tmp_path_factory.mktemp("ocs"), {"gy": {"peers": []}}) as server:
         with Gateway(server.gy_port, host="new.visited.example") as stranger:
