@@ -42,7 +42,8 @@ tests: $(VENV)/.stamp
 
 soak: $(VENV)/.stamp  ## the long runs: a hundred kills, thousands of histories; seeds and counts are printed
 	@HYPOTHESIS_PROFILE=soak KILLS=100 FUZZ_MESSAGES=200000 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
-		tests/stateful tests/fuzz tests/live/test_live_kills.py tests/shell/cli/test_capture.py tests/shell/books/test_books.py
+		tests/stateful tests/fuzz tests/faults/test_faults_of_framing.py tests/live/test_live_kills.py \
+		tests/shell/cli/test_capture.py tests/shell/books/test_books.py
 
 faults: $(VENV)/.stamp  ## inject each row of the fault matrix; writes docs/faults.md
 	@$(BIN)/pytest -m fault --fault-page docs/faults.md

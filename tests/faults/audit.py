@@ -18,6 +18,9 @@ ANSWER_SECONDS_MAX: Final = 1.0
 
 SETTLE_SECONDS: Final = 10.0
 
+GROWTH_KB_MAX: Final = 24 * 1024
+"""Over all faults of a file: what ended sessions, forms and the allocator keep is about 10 MB."""
+
 
 def until(holds: Callable[[], bool], what: str, seconds: float = SETTLE_SECONDS) -> None:
     """Wait until something holds."""
@@ -97,7 +100,7 @@ class Audit:
         self._samples = self._scrape()
         self._balance = server.balance()
         self._open, self._held = self.open_sessions(), self._balance["reserved"] - honest.granted
-        self._descriptors, self._threads = self.descriptors(), self.threads()
+        self._descriptors, self._threads, self._memory_kb = self.descriptors(), self.threads(), self.memory_kb()
         self._log_octets = server.log.stat().st_size
 
     @property
@@ -162,6 +165,10 @@ class Audit:
 
     # What must be true behind every fault
 
+    def check_growth(self) -> None:
+        """Insist that the core has grown little since the audit began."""
+        assert self.memory_kb() < self._memory_kb + GROWTH_KB_MAX
+
     def check(self) -> None:
         honest = self._honest
         assert honest.reported > self._reported, "others were served meanwhile"
@@ -190,7 +197,9 @@ def served(folder: Path, settings: dict[str, Any] | None = None) -> Iterator[tup
     with OcsServer(folder, tree) as server:
         server.add_operator(credit=10**12)
         honest = Honest(server.gy_port)
+        whole = Audit(server, honest)
         yield server, honest
+        whole.check_growth()
         honest.leave()
         balance = server.balance()
         assert balance["reserved"] == 0

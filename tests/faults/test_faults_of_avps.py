@@ -474,3 +474,16 @@ def test_counters_beyond_plausibility(audit: Audit) -> None:
 def test_the_total_counts(audit: Audit, counters: list[tuple[int, int]], used: int, flagged: bool) -> None:
     taken(audit, [changed(MSCC, reported(*(octets(code, number) for code, number in counters)))], used)
     assert audit.rose("ocs_notes", note="unequal_counters") == flagged
+
+
+@pytest.mark.fault(20)
+def test_a_wish_beyond_plausibility(audit: Audit) -> None:
+    """It moves nothing, so it is no error; the grant has its own limit."""
+    with Gateway(audit.port, host=ODD).open() as gateway:
+        for number, wish in enumerate((2**64 - 1, 2**63, 2**62 + 1)):
+            session = f"{ODD};20;{number}"
+            answer = gateway.ask(CCR, ccr(gateway, session, INITIAL, 0, mscc(1, asked=wish)))
+            (service,) = services(answer)
+            assert service.result_code == 2001
+            assert 0 < (service.granted or 0) <= 100_000_000
+            goes_on(audit, gateway, session)
