@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -18,6 +19,8 @@ WIDE: Final = 240
 
 
 _DONE: Final = "the command itself is done"
+
+_CONTROLS: Final = re.compile(r"[\x7f-\x9f]")
 
 
 class Output(StrEnum):
@@ -51,7 +54,9 @@ def _print(output: Output, data: object, columns: Sequence[str], rows: Iterable[
     if output is Output.JSON:
         # A terminal that is not Unicode gets escapes, which are the same JSON.
         ascii_only = not sys.stdout.encoding.lower().startswith("utf")
-        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=ascii_only) + "\n")
+        text = json.dumps(data, indent=2, ensure_ascii=ascii_only)
+        # The controls of Latin-1 are no controls to JSON, and steer a terminal all the same.
+        sys.stdout.write(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
         return
     table = Table(*map(printable, columns), box=None, header_style="bold", pad_edge=False)
     for row in rows:

@@ -181,6 +181,7 @@ def test_a_bad_configuration_is_three_and_says_where(ocs: Ocs, tmp_path: Path, c
     assert "name it with --config FILE" in missing.err
 
 
+@pytest.mark.fault(19)
 def test_what_is_shown_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     show(Output.TABLE, [], ["a\x1b[2J"], [["\x1b]0;owned\x07"], ["[red]plain[/red] :smile:"], ["\u202eleft"], ["ä 網"]])
     told = capsys.readouterr().out
@@ -189,6 +190,16 @@ def test_what_is_shown_steers_no_terminal(capsys: pytest.CaptureFixture[str]) ->
     assert r"\u202eleft" in told
     assert "ä 網" in told
     assert printable("two\nlines") == "two\nlines"
+
+
+@pytest.mark.fault(19)
+def test_json_steers_no_terminal_either(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["\x1b[2J\x7f", "\x9b2Jä"]
+    show(Output.JSON, names, [], [])
+    told = capsys.readouterr().out
+    assert json.loads(told) == names
+    assert not set(told) & set("\x1b\x7f\x9b")
+    assert "ä" in told
 
 
 def test_a_table_in_a_pipe_is_not_cut_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
