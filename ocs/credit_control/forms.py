@@ -12,6 +12,10 @@ from ocs.diameter.dictionary import Dictionary
 FORMS_MAX: Final = 512
 """Of one peer: three types of request, some dozens of APNs, rating groups and reasons."""
 
+FORMS_OCTETS_MAX: Final = 512 * 1024
+"""Of the messages behind these forms, which take twice as much: a thousand octets each, where few CCRs have as many.  A
+peer that sends messages of 64 KiB would else make us keep 64 MB for each of its connections."""
+
 SAME_LENGTH_MAX: Final = 16
 """Forms tried for one message."""
 
@@ -23,11 +27,12 @@ CREDIT_MAX: Final = FORMS_MAX * LEARNING_COST
 class Forms:
     """What was learnt from one peer."""
 
-    __slots__ = ("_by_length", "_count", "_credit")
+    __slots__ = ("_by_length", "_count", "_credit", "_octets")
 
     def __init__(self) -> None:
         self._by_length: dict[int, list[Form]] = {}
         self._count = 0
+        self._octets = 0
         self._credit = CREDIT_MAX
 
     def find(self, message: bytes) -> Form | None:
@@ -48,19 +53,21 @@ class Forms:
     def learn(self, message: bytes, request: CreditControlRequest, dictionary: Dictionary) -> None:
         """Remember the form of a message that passed the full check and gave `request`."""
         self._credit = min(self._credit, CREDIT_MAX)
-        if self._credit < LEARNING_COST:
+        if self._credit < LEARNING_COST or len(message) > FORMS_OCTETS_MAX:
             return
         self._credit -= LEARNING_COST
         try:
             form = Form(message, request, dictionary)
         except UnlearnableLayout:
             return
-        if self._count >= FORMS_MAX:
+        if self._count >= FORMS_MAX or self._octets + len(message) > FORMS_OCTETS_MAX:
             self._by_length.clear()  # what is still in use comes again at once
-            self._count = 0
+            self._count = self._octets = 0
         forms = self._by_length.setdefault(len(message), [])
         forms.insert(0, form)
         self._count += 1
+        self._octets += len(message)
         if len(forms) > SAME_LENGTH_MAX:
             forms.pop()
             self._count -= 1
+            self._octets -= len(message)

@@ -1,6 +1,7 @@
 """What was learnt reads as the full check and reading do: every message gives the same request, or the same error."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from random import Random
 
@@ -10,7 +11,7 @@ from ledger_node import EVENT, INITIAL, TERMINATION, UPDATE, Node, ccr, service
 from ocs import command as cmd
 from ocs.credit_control import answer as cca
 from ocs.credit_control.event import Gateway
-from ocs.credit_control.forms import CREDIT_MAX, FORMS_MAX, LEARNING_COST, Forms
+from ocs.credit_control.forms import CREDIT_MAX, FORMS_MAX, FORMS_OCTETS_MAX, LEARNING_COST, Forms
 from ocs.credit_control.request import CreditControlRequest
 from ocs.credit_control.session import Answer
 from ocs.diameter import avp
@@ -173,6 +174,21 @@ def test_ever_new_layouts_are_learnt_no_more() -> None:
         same(ccr(UPDATE, 1, service(used=1), extra=avp.encode(5000 + number, b"", vendor=9, flags=0)), forms)
     assert not same(ccr(UPDATE, 1, service(used=2)), forms)
     assert not same(ccr(UPDATE, 1, service(used=2)), forms), "nothing is left to pay for learning"
+
+
+@pytest.mark.fault(18)
+def test_long_messages_are_not_kept_in_number() -> None:
+    forms = Forms()
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            long = avp.encode(5000, bytes(60_000 + 4 * number), vendor=9, flags=0)
+            same(ccr(UPDATE, 1, service(used=1), extra=long), forms)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 3 * FORMS_OCTETS_MAX
+    assert same(ccr(UPDATE, 1, service(used=2), extra=long), forms), "and the newest is known"
 
 
 @pytest.mark.parametrize("name", LEARNT)

@@ -391,6 +391,18 @@ def test_ten_thousand_avps_are_longer_than_a_message(audit: Audit) -> None:
         assert gateway.closed()
 
 
+@pytest.mark.fault(18)
+def test_ever_new_long_messages_are_not_kept(audit: Audit) -> None:
+    """Each is sound, nearly as long as a message may be, and of a length that was never there."""
+    with Gateway(audit.port, host=ODD).open() as gateway:
+        warm = 0
+        for number in range(250):
+            long = avp(70000, bytes(60_000 + 4 * number), mandatory=False)
+            assert gateway.ask(CCR, ccr(gateway, "none", UPDATE, 0, mscc(1), more=[long])).result_code == 5002
+            warm = warm or audit.memory_kb()
+        assert audit.memory_kb() < warm + 8 * 1024
+
+
 NAMES = (b"\xff\xfe", b"a\xc3", b"a\0b", b"\x1b[2J", b"a\nb", b"x" * 4096)
 
 
