@@ -133,7 +133,7 @@ def read(message: bytes) -> CreditControlRequest:
             case Avp.REQUESTED_SERVICE_UNIT | Avp.USED_SERVICE_UNIT | Avp.SERVICE_IDENTIFIER:
                 single.append(raw)
             case Avp.PROXY_INFO:
-                request.proxy_info += avp.encode(code, data, flags=raw.flags)
+                request.proxy_info += avp.encode(code, data, flags=raw.flags & avp.MANDATORY)
     if single and not services and any(raw.code != Avp.SERVICE_IDENTIFIER for raw in single):
         services.append(_units(message, single, whole=None))
         request.single = True

@@ -225,7 +225,7 @@ def _text(message: bytes, raw: avp.RawAvp) -> str:
 
 
 def whole(message: bytes, raw: avp.RawAvp) -> bytes:
-    """Cut an AVP out of its message, header and padding included, as Failed-AVP and Proxy-Info carry it."""
+    """Cut an AVP out of its message, header and padding included, as Failed-AVP carries it."""
     octets = message[raw.offset : raw.end]
     return octets + bytes(-len(octets) & 3)
 
@@ -343,7 +343,7 @@ class _Echo:
         elif raw.code == Avp.CC_REQUEST_NUMBER and len(data) == 4:
             self.cc_request_number = self.cc_request_number or avp.encode(Avp.CC_REQUEST_NUMBER, data)
         elif raw.code == Avp.PROXY_INFO:
-            self.proxy_infos.append(whole(request, raw))
+            self.proxy_infos.append(avp.encode(raw.code, data, flags=raw.flags & avp.MANDATORY))
 
 
 def _result(code: int) -> bytes:

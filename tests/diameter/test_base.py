@@ -296,6 +296,14 @@ def test_a_last_proxy_info_without_padding_gets_it() -> None:
     assert base.error_answer(request, LOCAL, TooBusy("later")).endswith(avp.encode(284, b"abcde"))
 
 
+@pytest.mark.fault(7)
+def test_a_proxy_info_goes_back_without_the_bits_that_no_sender_sets() -> None:
+    sound = avp.encode(284, b"abcd")
+    for flags, vendor in ((0x7F, b""), (0xC0, bytes(4))):
+        odd = (284).to_bytes(4, "big") + bytes([flags, 0, 0, 12 + len(vendor)]) + vendor + b"abcd"
+        assert base.error_answer(CCR[:HEADER_OCTETS] + odd, LOCAL, TooBusy("later")).endswith(sound)
+
+
 def test_the_first_of_two_session_ids_is_repeated_and_a_number_of_wrong_size_is_not() -> None:
     vendors = avp.utf8(263, "not a Session-Id", vendor=9) + avp.encode(284, b"not a Proxy-Info", vendor=9)
     avps = vendors + SESSION + avp.utf8(263, "second") + avp.encode(415, b"\0\0\1") + avp.unsigned32(416, 77)

@@ -123,10 +123,26 @@ def nested(failed: bytes, *groups: int) -> bytes:
 
 @pytest.mark.fault(7)
 def test_reserved_bits_of_an_avp(audit: Audit) -> None:
-    def spoil(avps: list[bytes]) -> list[bytes]:
-        return [one[:4] + bytes([one[4] | 0x3F]) + one[5:] for one in avps]
+    """They are ignored, and no answer has them: not in the Proxy-Info either, which goes back as it came."""
 
+    def odd(one: bytes) -> bytes:
+        return one[:4] + bytes([one[4] | 0x3F]) + one[5:]
+
+    def spoil(avps: list[bytes]) -> list[bytes]:
+        return [odd(one) for one in (*avps, relayed)]
+
+    relayed = group(PROXY_INFO, avp(280, "relay.example"), avp(33, b"state"))
     taken(audit, [spoil])
+    refused(audit, 5001, [Case(lambda avps: [*spoil(avps), odd(UNKNOWN)], odd(UNKNOWN))])
+    with Gateway(audit.port, host=ODD).open() as gateway:
+        # The V bit with no vendor behind it names none.
+        vendorless = raw(PROXY_INFO, 0xC0, 12 + len(relayed) - 8, bytes(4) + relayed[8:])
+        for one in (relayed, odd(relayed), vendorless):
+            for kind in (UPDATE, 9):
+                answer = gateway.ask(CCR, ccr(gateway, "none", kind, 0, more=[one]))
+                assert answer.result_code in (5002, 5004)
+                (again,) = answer.avps.all(PROXY_INFO)
+                assert (again.data, again.mandatory) == (relayed[8:], True)
 
 
 @pytest.mark.fault(10)
