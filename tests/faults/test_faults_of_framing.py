@@ -15,7 +15,7 @@ from live.wire import CCR, DWR, INITIAL, TERMINATION, UPDATE, Gateway, Message, 
 pytestmark = pytest.mark.live
 
 ODD = "odd.visited.example"
-MESSAGES = int(os.environ.get("FUZZ_MESSAGES", "2000"))
+MESSAGES = int(os.environ.get("FUZZ_MESSAGES", "1000"))
 KEPT_KB_MAX = 8 * 1024
 """What the allocator may keep of a storm; the storm itself would be many times as much."""
 
