@@ -72,6 +72,7 @@ def test_a_session_is_charged_to_the_byte(server: OcsServer) -> None:
     server.verify()
 
 
+@pytest.mark.fault(36)
 def test_a_repeat_gets_the_same_answer_and_charges_nothing(server: OcsServer) -> None:
     """With or without the T bit, on the same or a new connection, before and after a restart."""
     server.add_operator(credit=10**9)
@@ -105,6 +106,7 @@ def test_a_repeat_gets_the_same_answer_and_charges_nothing(server: OcsServer) ->
     server.verify()
 
 
+@pytest.mark.fault(36, 37, 38)
 def test_an_old_repeat_is_recalled_from_the_journal(server: OcsServer) -> None:
     """A session remembers its last eight answers; the journal remembers all of them."""
     server.add_operator(credit=10**9)
@@ -122,6 +124,7 @@ def test_an_old_repeat_is_recalled_from_the_journal(server: OcsServer) -> None:
     assert server.balance()["consumed"] == before["consumed"] + 5
 
 
+@pytest.mark.fault(37)
 def test_the_same_number_with_other_content_is_refused_and_told(server: OcsServer) -> None:
     server.add_operator(credit=10**9)
     with Gateway(server.gy_port).open() as gateway:
@@ -135,6 +138,7 @@ def test_the_same_number_with_other_content_is_refused_and_told(server: OcsServe
     assert "request in conflict" in server.log.read_text()
 
 
+@pytest.mark.fault(44)
 def test_a_top_up_ends_the_drought_by_rar(server: OcsServer) -> None:
     server.add_operator(credit=1_000_000)
     with Gateway(server.gy_port).open() as gateway:
@@ -149,6 +153,7 @@ def test_a_top_up_ends_the_drought_by_rar(server: OcsServer) -> None:
         assert (services(second)[0].granted or 0) >= 10_000_000
 
 
+@pytest.mark.fault(42)
 def test_exhaustion_refuses_with_the_code_of_the_settlement_proposal(server: OcsServer) -> None:
     server.add_operator(credit=2_000_000)
     with Gateway(server.gy_port).open() as gateway:
@@ -233,6 +238,7 @@ def test_a_stranger_waits_until_it_is_allowed(tmp_path_factory: pytest.TempPathF
             assert peer.introduce().result_code == 3010
 
 
+@pytest.mark.fault(41)
 def test_an_abandoned_session_ends_and_returns_what_was_reserved(tmp_path_factory: pytest.TempPathFactory) -> None:
     with OcsServer(tmp_path_factory.mktemp("ocs"), {"quota": {"validity_seconds": 1}}) as server:
         server.add_operator(credit=10**9)

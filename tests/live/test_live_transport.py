@@ -51,6 +51,7 @@ def is_refused(port: int, tls: ssl.SSLContext | None) -> bool:
             return True
 
 
+@pytest.mark.fault(35)
 def test_tls_with_client_certificates(tmp_path: Path) -> None:
     authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
     certificate, key = authority.issue("ocs.example.net")
@@ -95,7 +96,7 @@ def test_a_vendors_dictionary_ends_5001(tmp_path: Path) -> None:
             assert gateway.ask(CCR, ccr(gateway, "v;2", INITIAL, 0, mscc(1), more=[unknown])).result_code == 5001
 
 
-@pytest.mark.fault(4)
+@pytest.mark.fault(4, 29)
 def test_who_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
     """No CER, half a CER, half a CCR: each loses its own connection, and nobody else's."""
     with OcsServer(tmp_path) as server:
@@ -128,6 +129,7 @@ def test_who_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
         server.verify()
 
 
+@pytest.mark.fault(29)
 def test_connections_are_limited(tmp_path: Path) -> None:
     with OcsServer(tmp_path, {"gy": {"connections_max": 6, "connections_per_address_max": 3}}) as server:
         held = [Gateway(server.gy_port, host=f"g{number}.visited.example").open() for number in range(3)]
@@ -153,6 +155,7 @@ def flood(gateway: Gateway) -> None:
         gateway.send(CCR, ccr(gateway, f"deaf;{number}", INITIAL, 0, *services))
 
 
+@pytest.mark.fault(30)
 def test_a_peer_that_does_not_read_loses_its_connection(tmp_path: Path) -> None:
     with OcsServer(tmp_path) as server:
         server.add_operator(credit=10**15)
@@ -181,6 +184,7 @@ def test_messages_are_limited_in_depth_and_number(shared_server: OcsServer) -> N
             works(gateway, f"after;{number}")
 
 
+@pytest.mark.fault(36)
 def test_a_client_that_repeats_everything_over_a_new_connection(server: OcsServer) -> None:
     """Each request comes twice more: with the T bit over a new connection, and without it over another one."""
     server.add_operator(price=2, per_octets=10, credit=10**9)
