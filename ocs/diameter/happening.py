@@ -68,6 +68,7 @@ class Reason(StrEnum):
     WATCHDOG = "watchdog"
     STOPPED = "stopped"  # our own wish
     LEFT = "left"  # the peer's DPR
+    UNREAD = "unread"  # the peer did not read what was sent
     LOST = "lost"  # the transport ended
 
 

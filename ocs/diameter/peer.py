@@ -138,6 +138,7 @@ class PeerConnection:
         self._end_to_end = (now // SECOND & 0xFFF) << 20 | rng.randint(0, 0xFFFFF)
         self._disconnect_cause = DisconnectCause.REBOOTING
         self._goodbye = b""  # the DPA that waits until everything is answered
+        self._loss = Reason.LOST, ""
 
     # In
 
@@ -192,9 +193,12 @@ class PeerConnection:
                 self._watch(self._watchdog.expired(now))
         return self._take()
 
-    def lost(self, now: UnixMillis) -> list[Happening]:
-        """Note that the transport ended."""
+    def lost(
+        self, now: UnixMillis, reason: Reason = Reason.LOST, detail: str = "the transport ended"
+    ) -> list[Happening]:
+        """Note that the transport ended, and why where that is known; one that was closing keeps its own reason."""
         self._now = now
+        self._loss = reason, detail
         self._step(Event.LOST)
         return self._take()
 
@@ -511,7 +515,7 @@ class PeerConnection:
         self._end(Reason.LEFT, "the peer said goodbye")
 
     def _end_lost(self, header: Header, message: bytes) -> None:
-        self._end(Reason.LOST, "the transport ended")
+        self._end(*self._loss)
 
     _ACTIONS: ClassVar[dict[Action, Callable[["PeerConnection", Header, bytes], None]]] = {
         Action.NOTHING: _nothing,

@@ -780,6 +780,12 @@ def test_a_dpr_that_is_not_in_order_is_obeyed_and_told_so() -> None:
     assert peer.state is State.LEAVING
 
 
+def test_a_loss_has_the_reason_that_the_transport_gives() -> None:
+    peer = opened()
+    end = Closed(Reason.UNREAD, "the peer left 9 octets of answers unread")
+    assert peer.lost(NOW, end.reason, end.detail) == [end]
+
+
 def test_the_end_is_told_once() -> None:
     peer = opened()
     assert closed(peer.lost(NOW)) is Reason.LOST

@@ -148,27 +148,6 @@ def test_connections_are_limited(tmp_path: Path) -> None:
             each.close()
 
 
-def flood(gateway: Gateway) -> None:
-    """Ask for a hundred thousand large answers and read none."""
-    services = [mscc(number) for number in range(40)]
-    for number in range(100_000):
-        gateway.send(CCR, ccr(gateway, f"deaf;{number}", INITIAL, 0, *services))
-
-
-@pytest.mark.fault(30)
-def test_a_peer_that_does_not_read_loses_its_connection(tmp_path: Path) -> None:
-    with OcsServer(tmp_path) as server:
-        server.add_operator(credit=10**15)
-        with (
-            Gateway(server.gy_port, host="deaf.visited.example").open() as deaf,
-            Gateway(server.gy_port).open() as sound,
-        ):
-            deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            with pytest.raises(ConnectionError):
-                flood(deaf)
-            works(sound, "sound;2")
-
-
 @pytest.mark.fault(18)
 def test_messages_are_limited_in_depth_and_number(shared_server: OcsServer) -> None:
     nested = avp(1, b"x", mandatory=False)

@@ -12,7 +12,7 @@ from ocs.credit_control.forms import Forms
 from ocs.credit_control.profile import STANDARD, Profile
 from ocs.credit_control.screening import Agreement, Seen
 from ocs.diameter.base import Introduction, LocalNode
-from ocs.diameter.happening import Answer, Happening, Opened, Request, Unanswered
+from ocs.diameter.happening import Answer, Happening, Opened, Reason, Request, Unanswered
 from ocs.diameter.peer import Admission, PeerConnection, PeerLimits
 from ocs.units import SECOND, UnixMillis
 
@@ -78,6 +78,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
         self._timer_at: UnixMillis | None = None
         self._refused = False
         self._paused = False
+        self._unread = 0
 
     # asyncio
 
@@ -118,11 +119,17 @@ class DiameterConnection(asyncio.BufferedProtocol):
             self._timer = None
         if self._refused:
             return
-        self._tell(self.machine.lost(self._host.now()))
+        reason, detail = Reason.LOST, "the peer closed it without a goodbye"
+        if self._unread:
+            reason, detail = Reason.UNREAD, f"the peer left {self._unread} octets of answers unread"
+        elif error is not None:
+            detail = str(error)
+        self._tell(self.machine.lost(self._host.now(), reason, detail))
         self._host.closed(self)
 
     def pause_writing(self) -> None:
         # The peer does not read its answers.  They are durable; it gets them on a new connection.
+        self._unread = self.transport.get_write_buffer_size()
         self.transport.abort()
 
     # the core
