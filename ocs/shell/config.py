@@ -129,6 +129,9 @@ class Tls(_Section):
     ca: Text = Field(description="PEM file with the authorities that client certificates must come from")
     listen: list[Listen] = Field(default=["127.0.0.1:5868"], description="where to listen for TLS")
     require_client_certificate: bool = Field(default=True, description="refuse peers without a certificate of `ca`")
+    match_origin_host: bool = Field(
+        default=True, description="refuse a peer whose certificate does not name its Origin-Host (as DNS name)"
+    )
 
 
 class ScreeningSettings(_Section):

@@ -430,6 +430,9 @@ class Core:
             old.transport.abort()
         return Admission(Verdict.ACCEPT)
 
+    def turned_away(self, reason: str) -> None:
+        self.measures.refused_peers[reason] += 1
+
     def opened(self, connection: DiameterConnection, introduction: Introduction) -> None:
         connection.peer = introduction.origin_host
         connection.realm = introduction.origin_realm

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Final, Protocol
 
+import structlog
+
 from ocs.credit_control.event import Gateway
 from ocs.credit_control.forms import Forms
 from ocs.credit_control.profile import STANDARD, Profile
 from ocs.credit_control.screening import Agreement, Seen
 from ocs.diameter.base import Introduction, LocalNode
 from ocs.diameter.happening import Answer, Happening, Opened, Reason, Request, Unanswered
-from ocs.diameter.peer import Admission, PeerConnection, PeerLimits
+from ocs.diameter.peer import Admission, PeerConnection, PeerLimits, Verdict
+from ocs.shell.core.tls import PeerCertificate, certificate_names, names_of
 from ocs.units import SECOND, UnixMillis
 
 WRITE_BUFFER_OCTETS_MAX: Final = 8 * 1024 * 1024
@@ -28,6 +31,9 @@ _RECEIVED: Final = memoryview(bytearray(READ_OCTETS))
 """One buffer for all connections: the loop reads one socket at a time, and what came is copied before the next."""
 
 
+log = structlog.get_logger()
+
+
 class Host(Protocol):
     """What a connection needs of the core."""
 
@@ -39,6 +45,9 @@ class Host(Protocol):
         """Take a new connection, or give the reason why it must go."""
 
     def admit(self, connection: "DiameterConnection", introduction: Introduction) -> Admission: ...
+    def turned_away(self, reason: str) -> None:
+        """Count a peer that was refused before it was asked whether it is known."""
+
     def opened(self, connection: "DiameterConnection", introduction: Introduction) -> None: ...
     def serve(self, connection: "DiameterConnection", requests: list[Request]) -> None: ...
     def answered(self, connection: "DiameterConnection", answer: Answer) -> None: ...
@@ -61,9 +70,10 @@ class DiameterConnection(asyncio.BufferedProtocol):
     transport: asyncio.Transport
     machine: PeerConnection
 
-    def __init__(self, host: Host, *, secure: bool) -> None:
+    def __init__(self, host: Host, *, secure: bool, match_names: bool = False) -> None:
         self._host = host
         self.secure = secure
+        self._match_names = match_names  # the certificate's with the Origin-Host
         self.address = ""
         self.port = 0
         self.peer = ""
@@ -91,7 +101,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
         self.since = host.now()
         self.machine = PeerConnection(
             host.local,
-            lambda introduction: host.admit(self, introduction),
+            self._admit,
             self.since,
             random.SystemRandom(),
             secure=self.secure,
@@ -106,6 +116,23 @@ class DiameterConnection(asyncio.BufferedProtocol):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=WRITE_BUFFER_OCTETS_MAX)
         self._after()
+
+    def _admit(self, introduction: Introduction) -> Admission:
+        """Ask the core, once the certificate, where there is one, names whom the CER does."""
+        certificate: PeerCertificate | None = self.transport.get_extra_info("peercert")
+        if self._match_names and certificate and not certificate_names(certificate, introduction.origin_host):
+            reason = "its certificate does not name this Origin-Host"
+            self._host.turned_away("certificate-name")
+            log.warning(
+                "peer refused",
+                peer=introduction.origin_host,
+                address=self.address,
+                reason=reason,
+                names=names_of(certificate),
+                mend="a certificate with the Origin-Host as DNS name, or gy.tls.match_origin_host: false",
+            )
+            return Admission(Verdict.REFUSE, reason)
+        return self._host.admit(self, introduction)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return _RECEIVED

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -13,9 +14,9 @@ from typing import Final
 from ocs.errors import BadConfiguration
 from ocs.shell.config import Gy, parse_listen
 from ocs.shell.core.diameter_tcp import DiameterConnection, Host
+from ocs.shell.core.tls import TlsDoor
 
 BACKLOG: Final = 512
-TLS_HANDSHAKE_SECONDS: Final = 10
 DOOR_SECONDS: Final = 5.0
 """The follower of a core that was killed may still hold the HTTP socket for a moment."""
 
@@ -28,23 +29,20 @@ async def gy_servers(config: Gy, core: Host) -> list[asyncio.Server]:
     """
     loop = asyncio.get_running_loop()
     servers = []
-    wanted: list[tuple[str, str, ssl.SSLContext | None]] = [("gy.listen", place, None) for place in config.listen]
+    plain = partial(DiameterConnection, core, secure=False)
+    wanted: list[tuple[str, str, Callable[[], asyncio.BaseProtocol]]] = [
+        ("gy.listen", place, plain) for place in config.listen
+    ]
     tls = config.tls
     if tls is not None:
         context = _tls_context(tls.certificate, tls.key, tls.ca, required=tls.require_client_certificate)
-        wanted.extend(("gy.tls.listen", place, context) for place in tls.listen)
-    for key, place, security in wanted:
+        inside = partial(DiameterConnection, core, secure=True, match_names=tls.match_origin_host)
+        door = partial(TlsDoor, context, inside, core.turned_away)
+        wanted.extend(("gy.tls.listen", place, door) for place in tls.listen)
+    for key, place, protocol in wanted:
         host, port = parse_listen(place)
         try:
-            server = await loop.create_server(
-                partial(DiameterConnection, core, secure=security is not None),
-                host,
-                port,
-                ssl=security,
-                ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS if security is not None else None,
-                backlog=BACKLOG,
-                start_serving=False,
-            )
+            server = await loop.create_server(protocol, host, port, backlog=BACKLOG, start_serving=False)
         except OSError as error:
             raise BadConfiguration(
                 f"{key}: {place} cannot be opened ({error.strerror or error}); stop what holds it, or choose another"
