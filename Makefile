@@ -40,9 +40,10 @@ types: $(VENV)/.stamp
 tests: $(VENV)/.stamp
 	$(BIN)/pytest
 
-soak: $(VENV)/.stamp  ## the long runs: a hundred kills, thousands of histories; seeds and counts are printed
+soak: $(VENV)/.stamp  ## the long runs: hundreds of kills, thousands of histories; seeds and counts are printed
 	@HYPOTHESIS_PROFILE=soak KILLS=100 FUZZ_MESSAGES=200000 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
 		tests/stateful tests/fuzz tests/faults/test_faults_of_framing.py tests/live/test_live_kills.py \
+		tests/faults/test_faults_of_kills.py \
 		tests/shell/cli/test_capture.py tests/shell/books/test_books.py
 
 faults: $(VENV)/.stamp  ## inject each row of the fault matrix; writes docs/faults.md

@@ -24,6 +24,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Collector(Path(page)))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests tell of seeds and counts, also of those that passed."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                for name, told in report.user_properties:
+                    if name == "told":
+                        terminalreporter.write_line(f"{report.nodeid}: {told}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.user_properties += [(PROPERTY, number) for number in sorted(rows_of(item))]  # they travel with the reports
