@@ -19,6 +19,7 @@ import apsw
 from ocs.errors import BadConfiguration, JournalFault
 from ocs.shell.store.data_folder import FILE_MODE
 from ocs.shell.store.group import DIGEST_OCTETS, Group, decode, encode
+from ocs.shell.store.write_ahead_log import log_of, lost_commits
 from ocs.units import GroupIndex, UnixMillis
 
 APPLICATION_ID: Final = 0x4F435347
@@ -98,7 +99,11 @@ class Journal:
             connection.setbusytimeout(BUSY_MS)
             if vfs is not None:
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # a VFS of a test's has no shared memory
+            _leave_log(connection)  # as it is found, until it is known to be sound
             connection.execute("PRAGMA journal_mode = WAL")
+            _check_log(connection, path)
+            # What a torn write has left goes with the log it is in: it never lies behind the commits of this process.
+            connection.execute("PRAGMA wal_checkpoint = TRUNCATE")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             if vfs is None:
@@ -150,6 +155,8 @@ class Journal:
         self.last, self.last_at, self.last_digest = index, at, body[-DIGEST_OCTETS:]
 
     def close(self) -> None:
+        """Fold the write-ahead log into the file, where nobody else has it open."""
+        _leave_log(self._connection, leave=False)
         self._connection.close()
 
 
@@ -174,6 +181,7 @@ class JournalReader:
             connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
             connection.setbusytimeout(BUSY_MS)
             connection.execute("PRAGMA query_only = ON")
+            _leave_log(connection)
             return cls(connection, path)
         except apsw.Error as error:
             raise _fault(path, "cannot be read", error) from None
@@ -217,7 +225,21 @@ class JournalReader:
             raise _fault(self._path, "cannot be read", error) from None
         return found
 
+    def check_log(self) -> None:
+        """Look for groups that were synced, and that SQLite does not see; nobody may write meanwhile.
+
+        Raises:
+            JournalFault: there are some.
+        """
+        try:
+            _check_log(self._connection, self._path)
+        except apsw.Error as error:
+            raise _fault(self._path, "cannot be read", error) from None
+
     def close(self) -> None:
+        log = log_of(self._path)
+        if not log.exists() or not log.stat().st_size:
+            _leave_log(self._connection, leave=False)  # it holds nothing: what opening made goes again
         self._connection.close()
 
     def _one(self, query: str) -> int | None:
@@ -239,6 +261,27 @@ def _create(connection: apsw.Connection, created_at: int) -> None:
         connection.execute("INSERT INTO about VALUES (?, ?)", (secrets.token_bytes(DIGEST_OCTETS), created_at))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _leave_log(connection: apsw.Connection, *, leave: bool = True) -> None:
+    """Let whoever closes the file last leave its write-ahead log there; folding it in is the writer's."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave)
+
+
+def _check_log(connection: apsw.Connection, path: Path) -> None:
+    log = log_of(path)
+    page_octets = _one(connection, "PRAGMA page_size")
+    assert page_octets is not None
+    ((_, believed, _),) = connection.execute("PRAGMA wal_checkpoint = NOOP")
+    try:
+        octets = log.read_bytes()
+    except FileNotFoundError:
+        return
+    if lost_commits(octets, page_octets, max(0, believed)):
+        raise JournalFault(
+            f"the write-ahead log {log} was changed at rest: groups that were answered lie behind the damage; "
+            "bring the journal and its log back from a copy"
+        )
 
 
 def _about(connection: apsw.Connection, path: Path) -> tuple[bytes, UnixMillis]:

@@ -91,6 +91,7 @@ class _Books:
 class _Check:
     def __init__(self, folder: DataFolder, reader: JournalReader) -> None:
         self._folder = folder
+        self._reader = reader
         self._archive = Archive(folder.archive)
         self._history = History(reader, self._archive)
         self._until = reader.last()
@@ -99,6 +100,7 @@ class _Check:
 
     def run(self) -> Report:
         report = self._report
+        self._check_log()
         # The books first: they are behind the journal, and so will be met on the way.
         books = self._read_books()
         try:
@@ -111,6 +113,15 @@ class _Check:
         report.operators = len(self._state.charging.operators)
         report.sessions = len(self._state.charging.sessions)
         return report
+
+    def _check_log(self) -> None:
+        if self._folder.holder() is not None:
+            return  # it writes on while we would look, and has looked itself
+        try:
+            self._reader.check_log()
+        except JournalFault as fault:
+            if self._folder.holder() is None:
+                self._report.faults.append(str(fault))
 
     def _check_segments(self) -> None:
         for segment in self._archive.segments():
