@@ -19,6 +19,7 @@ pytestmark = pytest.mark.live
 SUBSCRIBER = "001017654321098"
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_goodbye_answers_what_is_in_flight_and_ends_with_0(server: OcsServer, number: signal.Signals) -> None:
     server.add_operator(credit=10**9)
@@ -45,6 +46,7 @@ def test_it_says_goodbye_answers_what_is_in_flight_and_ends_with_0(server: OcsSe
     assert server.verify()["books_index"] == server.verify()["last"], "the books were finished"
 
 
+@pytest.mark.fault(54)
 def test_a_peer_that_ignores_the_goodbye_holds_nobody_up_for_long(server: OcsServer) -> None:
     with Gateway(server.gy_port).open():
         began = time.monotonic()
@@ -95,6 +97,7 @@ def failing(server: OcsServer) -> tuple[int, str]:
     return server.process.wait(20), server.tail()
 
 
+@pytest.mark.fault(54)
 def test_why_it_does_not_start(tmp_path: Path) -> None:
     server = OcsServer(tmp_path)
     server.data.mkdir(mode=0o755)
@@ -122,6 +125,7 @@ def test_it_does_not_run_without_its_assertions(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.fault(51)
 def test_a_damaged_journal_is_not_served(server: OcsServer) -> None:
     server.add_operator(credit=10**9)
     assert server.stop() == 0
@@ -136,6 +140,7 @@ def test_a_damaged_journal_is_not_served(server: OcsServer) -> None:
     assert server.ocs("journal", "verify").returncode == 1
 
 
+@pytest.mark.fault(51)
 def test_a_damaged_snapshot_is_told_and_an_older_one_used(tmp_path: Path) -> None:
     with OcsServer(tmp_path, {"journal": {"snapshot_every_seconds": 1}}) as server:
         server.add_operator(credit=10**9)
@@ -174,6 +179,7 @@ def test_books_that_are_lost_are_made_again(server: OcsServer) -> None:
     server.verify()
 
 
+@pytest.mark.fault(50)
 def test_a_full_disk_refuses_new_grants_and_serves_the_end(tmp_path: Path) -> None:
     """Below the watermark a CCR-I is answered 3004 with the E bit, and a CCR-T is charged."""
     with OcsServer(tmp_path) as server:

@@ -268,6 +268,7 @@ def test_many_sessions_never_hold_more_than_the_balance(server: OcsServer) -> No
         assert balance["available"] == 25_000_000 - granted
 
 
+@pytest.mark.fault(52)
 def test_a_second_server_on_the_same_data_is_refused(server: OcsServer) -> None:
     done = server.ocs("serve")
     assert done.returncode == 5, done.stderr

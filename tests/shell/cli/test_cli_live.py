@@ -96,12 +96,14 @@ def test_a_session_of_any_name_is_found_by_it(server: OcsServer, session_id: str
         assert gateway.ask(CCR, ccr(gateway, session_id, TERMINATION, 1)).result_code == 2001
 
 
+@pytest.mark.fault(52)
 def test_a_second_server_on_the_data_folder_is_five(server: OcsServer) -> None:
     done = ended(server.ocs("serve"), 5)
     assert server.process is not None
     assert f"pid {server.process.pid} already runs on data folder {server.data}" in done.stderr
 
 
+@pytest.mark.fault(54)
 def test_what_serve_cannot_use_is_three(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

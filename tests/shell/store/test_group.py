@@ -28,6 +28,7 @@ def test_a_group_lies_as_its_layout_says() -> None:
     assert group.digest == blob[-16:]
 
 
+@pytest.mark.fault(51)
 @given(payload=st.binary(max_size=200), bit=st.integers(0))
 def test_any_flipped_bit_is_found(payload: bytes, bit: int) -> None:
     blob = bytearray(encode(GroupIndex(1), UnixMillis(1), DATA_ID, payload))

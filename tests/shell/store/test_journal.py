@@ -79,6 +79,7 @@ def test_misuse_is_a_bug(tmp_path: Path) -> None:
         journal.append(GroupIndex(2), UnixMillis(1), b"")
 
 
+@pytest.mark.fault(51)
 def test_a_changed_group_is_found(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     journal = Journal.open(path)
@@ -92,6 +93,7 @@ def test_a_changed_group_is_found(tmp_path: Path) -> None:
         reader.read(GroupIndex(0), 100, 10**6)
 
 
+@pytest.mark.fault(51)
 def test_a_moved_group_is_found(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     journal = Journal.open(path)
@@ -125,6 +127,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
         Journal.open(path)
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize("version", ["3.40.1", "3.44.5", "3.50.4", "3.51.2", "3.7.0"])
 def test_a_library_with_the_wal_reset_bug_is_refused(version: str) -> None:
     with pytest.raises(BadConfiguration, match=version):
@@ -148,6 +151,7 @@ WRITER = """
 """
 
 
+@pytest.mark.fault(46)
 def test_no_kill_loses_what_was_synced(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     told = 0

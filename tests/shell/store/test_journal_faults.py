@@ -77,6 +77,7 @@ def operations_of_a_run(disk: Disk) -> int:
     return disk.operations
 
 
+@pytest.mark.fault(48, 49, 50)
 def test_writes_and_syncs_that_fail(disk: Disk) -> None:
     """Every ninth of them, with what failed stored and not stored, as an I/O error and as a full disk."""
     total = operations_of_a_run(disk)
@@ -103,6 +104,7 @@ def test_writes_and_syncs_that_fail(disk: Disk) -> None:
     assert met > total / 18, "most faults fell into a commit"
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("seed", range(40))
 def test_power_cuts_at_any_time(disk: Disk, seed: int) -> None:
     """Cut between two commits, again and again, on the same disk."""

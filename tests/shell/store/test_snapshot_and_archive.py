@@ -41,6 +41,7 @@ def test_chunks_come_back(chunks: list[bytes], tmp_path_factory: pytest.TempPath
     assert (found.index, found.at, found.digest, list(found.chunks())) == (7, 5, DIGEST, chunks)
 
 
+@pytest.mark.fault(51)
 @given(bit=st.integers(0))
 def test_any_flipped_bit_of_a_snapshot_is_found(bit: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("snapshots")
@@ -54,6 +55,7 @@ def test_any_flipped_bit_of_a_snapshot_is_found(bit: int, tmp_path_factory: pyte
     assert len(faults) == 1
 
 
+@pytest.mark.fault(51)
 def test_a_damaged_snapshot_gives_way_to_the_one_before(tmp_path: Path) -> None:
     write(tmp_path, 3)
     damaged = write(tmp_path, 9)
@@ -123,6 +125,7 @@ def test_a_missing_segment_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         archive.segments()
 
 
+@pytest.mark.fault(51)
 def test_a_changed_segment_is_found(tmp_path: Path) -> None:
     _, reader = filled(tmp_path, 30)
     Archive(tmp_path).extend(reader, GroupIndex(30))

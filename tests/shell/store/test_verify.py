@@ -143,6 +143,7 @@ DAMAGES: dict[str, tuple[Callable[[DataFolder], None], str]] = {
 }
 
 
+@pytest.mark.fault(51)
 @pytest.mark.parametrize("name", DAMAGES)
 def test_each_damage_is_found(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     act, told = DAMAGES[name]
