@@ -71,7 +71,7 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
             "kill -9 before the write, before the sync, before the answer, after it: I, U, T, E, top-up",
             "ready again within 5 s; nothing answered is lost; the repeat gets the same answer",
         ),
-        47: Row("kill -9 at each statement of a migration of the books", "old or new schema, never between"),
+        47: Row("kill -9 at each statement that makes the schema of the books", "all of it or nothing, never between"),
         48: Row("a power cut that drops, keeps or tears unsynced writes", "opens clean; only unanswered work is lost"),
         49: Row("fsync fails, once or always", "the process ends, nothing is answered after"),
         50: Row(

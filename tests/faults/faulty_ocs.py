@@ -3,6 +3,7 @@
     fault     `<act> <point> <passings>`: what befalls the core once it has passed the point so many times
     once      beside it: the act is carried out once, not at each further passing
     clock     seconds that the wall clock of the machine is wrong, in core and follower
+    library   the version that SQLite says it has
     power     where it is there: what was written and not synced is noted in `unsynced-…`, for `lose_power`
 
 Everything else is the product: its own process, its own follower, its own files.
@@ -13,6 +14,7 @@ import errno
 import os
 import runpy
 import signal
+import sqlite3
 import struct
 import sys
 import time
@@ -119,6 +121,25 @@ def steer_clock() -> None:
     time.time = lambda: wrong_ns() / 10**9
 
 
+def steer_books() -> None:
+    """Make each statement to the books a point that is passed."""
+    connect = sqlite3.connect
+
+    def traced(*values: Any, **more: Any) -> sqlite3.Connection:
+        connection = connect(*values, **more)
+        connection.set_trace_callback(lambda statement: FAULT.at("statement") and None)
+        return connection
+
+    sqlite3.connect = traced  # type: ignore[assignment]
+
+
+def steer_library() -> None:
+    """Let SQLite be of the version that `library` says."""
+    if (FOLDER / "library").exists():
+        version = (FOLDER / "library").read_text()
+        apsw.sqlite_lib_version = lambda: version  # type: ignore[assignment]
+
+
 def steer_core() -> None:
     """Name the points of a commit, and start the follower through this file as well."""
     from ocs.shell.core.committer import Committer
@@ -151,8 +172,10 @@ if __name__ == "__main__":
     steer_clock()  # before anything takes the clock by its name
     del sys.argv[1]
     if sys.argv[1:] == ["follower"]:
+        steer_books()
         runpy.run_module("ocs.shell.follower", run_name="__main__", alter_sys=True)
     else:
+        steer_library()
         disk = Disk()
         steer_core()
         runpy.run_module("ocs", run_name="__main__", alter_sys=True)
