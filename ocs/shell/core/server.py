@@ -50,6 +50,10 @@ WELL_PAUSE_SECONDS_MAX: Final = 1.0
 """Between two starts of one that was killed, or had begun to follow."""
 
 ROOM_LOOKED_AT_SECONDS: Final = 1.0
+CLOCK_LOOKED_AT_SECONDS: Final = 1.0
+CLOCK_JUMP_MS: Final = 2 * SECOND
+"""More than what keeps a clock right would set it by at once: somebody has set it, or the machine was asleep."""
+
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """The journal thread gets the interpreter back quickly after its sync; the default of 5 ms would be the commit time."""
 
@@ -120,6 +124,7 @@ class _Server:
             loop.create_task(core.supervise()),
             loop.create_task(self._keep_follower(door)),
             loop.create_task(self._watch_room()),
+            loop.create_task(_watch_clock(clock)),
         ]
         log.info(
             "serving",
@@ -246,6 +251,22 @@ class _Server:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+async def _watch_clock(clock: Clock) -> None:
+    """Tell when the wall clock and ours part: ours goes on evenly, and what people read elsewhere no longer fits it."""
+    known = 0
+    while True:
+        drift = clock.drift_ms()
+        if abs(drift - known) > CLOCK_JUMP_MS:
+            log.warning(
+                "clock_jump",
+                seconds=(drift - known) / SECOND,
+                drift_seconds=drift / SECOND,
+                mend="see to the machine's clock; this server goes on evenly, and takes it as it is at the next start",
+            )
+            known = drift
+        await asyncio.sleep(CLOCK_LOOKED_AT_SECONDS)
 
 
 def _token(folder: DataFolder) -> str:
