@@ -16,6 +16,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-page", metavar="FILE", help="write what the tests of the fault matrix did")
+    parser.addoption("--interop", action="store_true", help="collect tests/interop, which needs Debian packages")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave tests/interop out where it was not asked for: a machine without the other stacks is not at fault."""
+    return True if collection_path == Path(__file__).parent / "interop" and not config.getoption("--interop") else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -35,7 +35,8 @@ class Capture:
     def connection(self) -> "CapturedConnection":
         with self._lock:
             self._ports += 1
-            return CapturedConnection(self, self._ports)
+            port = self._ports
+        return CapturedConnection(self, port)
 
     def write(self, packet: dpkt.ip.IP) -> None:
         with self._lock:
@@ -177,6 +178,7 @@ def _messages(source: socket.socket) -> Iterator[bytes]:
     while data := source.recv(65_536):
         held += data
         while len(held) >= 4 and len(held) >= (length := int.from_bytes(held[1:4], "big")):
+            assert length >= 20, held.hex()
             yield held[:length]
             held = held[length:]
     assert not held, f"the stream ended within a message: {held.hex()}"

@@ -127,6 +127,7 @@ tell([_ | Fields], Errors) ->
         {"threshold", member('Volume-Quota-Threshold', Services)}
     ],
     Known = [[", \"", Name, "\": ", integer_to_list(Value)] || {Name, Value} <- Values, is_integer(Value)],
+    Errors =:= [] orelse io:format("against the dictionary: ~p~n", [Errors]),
     say(["{\"keeps_rules\": ", atom_to_list(Errors =:= []), Known, "}"]).
 
 member(Name, Fields) when is_map(Fields) ->

@@ -1,0 +1,156 @@
+"""Independent Diameter stacks as gateways of a real server, and Wireshark as the reader of what it said to them.
+
+Each stack plays the same scenes, and all that crossed the direct connection and the agent's is recorded.
+
+The failover is that of a network: the gateway has two peers, the server itself and an agent (freeDiameter, relaying).  A
+server has one Origin-Host and takes one connection of each Origin-Host, so a gateway does not connect to it twice; with the
+agent, two identities lead to the one server.  The direct connection is cut when the server has charged a request and its
+answer is on the way; the stack has to send the request again, over the agent and with the T flag, and the server has to
+give its first answer again and charge nothing.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from interop import wireshark
+from interop.recording import Capture, Door, Seen
+from interop.stacks import STACKS, TUTORIAL, Relay
+from interop.tutorial import blocks
+from live.ocs_server import OcsServer, free_ports
+from live.wire import CCR, CER, DPR, DWR, INITIAL, TERMINATION, UPDATE, Message
+
+pytestmark = [pytest.mark.live, pytest.mark.interop]
+
+T, R, P = 0x10, 0x80, 0x40
+CREDIT = 1_000_000
+GRANT = {"service_result_code": 2001, "rating_group": 7, "granted": 10_000_000, "validity": 3600, "threshold": 500_000}
+
+
+def settings() -> dict[str, Any]:
+    """Give the server's settings as the tutorial has them, but for the port."""
+    tree: dict[str, Any] = yaml.safe_load(blocks(TUTORIAL)["ocs.yaml"])
+    assert tree["gy"].pop("listen") == ["127.0.0.1:3868"]
+    return tree
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Iterator[Capture]:
+    kept = Capture(tmp_path / "gy.pcap")
+    yield kept
+    kept.close()
+
+
+def started(folder: Path, watchdog_seconds: int = 30) -> OcsServer:
+    tree = settings()
+    tree["gy"]["watchdog_seconds"] = watchdog_seconds
+    return OcsServer(folder, tree)
+
+
+def is_watchdog(seen: Seen, *, from_server: bool, request: bool) -> bool:
+    return (
+        seen.from_server is from_server and seen.message.command == DWR and bool(seen.message.flags & R) is request
+    )
+
+
+def number(message: Message) -> int:
+    return message.avps.one(415).number
+
+
+def holds(server: OcsServer, consumed: int) -> None:
+    """Insist that no credit came or went but for `consumed`, and that the journal says so too."""
+    server.wait_caught_up()
+    assert server.balance() == {
+        "credited": CREDIT,
+        "available": CREDIT - consumed,
+        "reserved": 0,
+        "consumed": consumed,
+        "overrun": 0,
+        "written_off": 0,
+    }
+    server.verify()
+
+
+def wireshark_agrees(capture: Capture, *doors: Door) -> None:
+    """Insist that Wireshark found every message we sent, and has nothing to say against one."""
+    capture.close()
+    frames = [frame for frame in wireshark.frames(capture.path) if frame.from_server]
+    sent = sorted(one.message.command for door in doors for one in door.seen if one.from_server)
+    assert sorted(command for frame in frames for command in frame.commands) == sent
+    assert [frame for frame in frames if frame.remarks] == []
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_session_goes_on_over_an_agent(stack: str, tmp_path: Path, capture: Capture) -> None:
+    (dra_port,) = free_ports(1)
+    with (
+        started(tmp_path) as server,
+        Door(server.gy_port, capture) as direct,
+        Door(server.gy_port, capture) as relayed,
+        Relay(tmp_path, relayed.port, dra_port),
+    ):
+        server.add_operator(price=2, per_octets=1000, credit=CREDIT)
+        with STACKS[stack](tmp_path, direct.port, dra_port, 6) as client:
+            assert client.ask(INITIAL, 0) == {"result_code": 2001, "kind": INITIAL, "number": 0, **GRANT}
+            answer = client.ask(UPDATE, 1, 5_000)
+            assert answer == {"result_code": 2001, "kind": UPDATE, "number": 1, **GRANT}
+            assert len(direct.sent(False, CCR, requests=True)) == 2, "the direct connection comes first"
+            (offer,) = direct.sent(False, CER, requests=True)
+            assert offer.avps.one(264).data == b"pgw.visited.example"
+
+            asked = direct.wait_for("DWR", lambda seen: is_watchdog(seen, from_server=False, request=True))
+            answered = direct.wait_for("DWA", lambda seen: is_watchdog(seen, from_server=True, request=False))
+            assert answered.result_code == 2001
+            assert asked.avps.one(264).data == b"pgw.visited.example"
+
+            direct.slam_at = lambda message: message.command == CCR and number(message) == 2
+            assert client.ask(UPDATE, 2, 7_000) == {"result_code": 2001, "kind": UPDATE, "number": 2, **GRANT}
+            first = direct.sent(False, CCR, requests=True)[-1]
+            (repeat,) = relayed.sent(False, CCR, requests=True)
+            assert (first.flags & T, repeat.flags) == (0, R | P | T)
+            assert repeat.end_to_end == first.end_to_end
+            assert repeat.avps.one(264).data == b"pgw.visited.example"
+            assert repeat.avps.one(282).data == b"pgw.visited.example", "the agent's Route-Record"
+            lost = direct.sent(True, CCR, requests=False)[-1]
+            (again,) = relayed.sent(True, CCR, requests=False)
+            assert again.octets[20:] == lost.octets[20:], "the same answer, but for the agent's Hop-by-Hop id"
+
+            assert client.ask(TERMINATION, 3, 655) == {
+                "result_code": 2001,
+                "kind": TERMINATION,
+                "number": 3,
+                "service_result_code": 2001,
+                "rating_group": 7,
+            }
+            session_id = first.avps.one(263).data.decode()
+            client.leave()
+        holds(server, consumed=2 * 13)
+        history = server.session(session_id)["history"]
+        assert [(one["event"], one["cc_request_number"]) for one in history] == [("answer", n) for n in range(4)]
+    wireshark_agrees(capture, direct, relayed)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_either_side_leaves(stack: str, tmp_path: Path, capture: Capture) -> None:
+    """The gateway leaves with a DPR and comes again; then the server watches, and leaves with a DPR of its own."""
+    with started(tmp_path, watchdog_seconds=6) as server, Door(server.gy_port, capture) as door:
+        server.add_operator(price=2, per_octets=1000, credit=CREDIT)
+        with STACKS[stack](tmp_path, door.port, None, 30) as client:
+            assert client.ask(INITIAL, 0) == {"result_code": 2001, "kind": INITIAL, "number": 0, **GRANT}
+            assert client.ask(TERMINATION, 1, 1_000)["result_code"] == 2001
+            client.leave()
+        (goodbye,) = door.sent(True, DPR, requests=False)
+        assert goodbye.result_code == 2001
+        holds(server, consumed=2)
+
+        with STACKS[stack](tmp_path, door.port, None, 30):
+            door.wait_for("DWR of ours", lambda seen: is_watchdog(seen, from_server=True, request=True))
+            answered = door.wait_for("its DWA", lambda seen: is_watchdog(seen, from_server=False, request=False))
+            assert answered.result_code == 2001
+            assert server.stop() == 0, server.tail()
+            (goodbye,) = door.sent(False, DPR, requests=False)
+            assert goodbye.result_code == 2001
+    wireshark_agrees(capture, door)
