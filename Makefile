@@ -49,8 +49,10 @@ soak: $(VENV)/.stamp  ## the long runs: hundreds of kills, thousands of historie
 faults: $(VENV)/.stamp  ## inject each row of the fault matrix; writes docs/faults.md
 	@$(BIN)/pytest -m fault --fault-page docs/faults.md
 
-interop: $(VENV)/.stamp  ## independent peers: python-diameter and scapy against a real server
-	@$(BIN)/pytest -v -n 0 tests/live/test_live_python_diameter.py tests/live/test_live_simulator.py
+interop: $(VENV)/.stamp  ## other stacks against a real server, and Wireshark; installs them
+	@PYTHONPATH=tests $(BIN)/python -m interop.packages
+	@$(BIN)/pytest -v -n 0 --interop tests/interop \
+		tests/live/test_live_python_diameter.py tests/live/test_live_simulator.py
 
 bench: $(VENV)/.stamp  ## the same CCRs to this server and to python-diameter, turn by turn; ratios, and bench.json
 	@PYTHONPATH=tests $(BIN)/python -m bench.compare

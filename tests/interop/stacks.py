@@ -160,7 +160,9 @@ class Relay(Process):
 
     def __init__(self, folder: Path, ocs_port: int, port: int) -> None:
         daemon = program("freeDiameterd", "freediameterd")
-        configuration = _write_configuration(folder, "dra.conf", {OCS_PORT: f"Port = {ocs_port};", DRA_PORT: f"Port = {port};"})
+        configuration = _write_configuration(
+            folder, "dra.conf", {OCS_PORT: f"Port = {ocs_port};", DRA_PORT: f"Port = {port};"}
+        )
         _write_configuration(folder, "gateways.acl", {})
         closed = _build(folder, "loopback.c", "loopback.so")
         super().__init__(folder, "relay", [daemon, "-c", configuration], {"LD_PRELOAD": str(closed)})

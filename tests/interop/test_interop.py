@@ -2,11 +2,11 @@
 
 Each stack plays the same scenes, and all that crossed the direct connection and the agent's is recorded.
 
-The failover is that of a network: the gateway has two peers, the server itself and an agent (freeDiameter, relaying).  A
-server has one Origin-Host and takes one connection of each Origin-Host, so a gateway does not connect to it twice; with the
-agent, two identities lead to the one server.  The direct connection is cut when the server has charged a request and its
-answer is on the way; the stack has to send the request again, over the agent and with the T flag, and the server has to
-give its first answer again and charge nothing.
+The failover is that of a network: the gateway has two peers, the server itself and an agent (freeDiameter, relaying).
+A server has one Origin-Host and takes one connection of each Origin-Host, so a gateway does not connect to it twice;
+with the agent, two identities lead to the one server.  The direct connection is cut when the server has charged a
+request and its answer is on the way; the stack has to send the request again, over the agent and with the T flag, and
+the server has to give its first answer again and charge nothing.
 """
 
 from collections.abc import Iterator
@@ -51,9 +51,7 @@ def started(folder: Path, watchdog_seconds: int = 30) -> OcsServer:
 
 
 def is_watchdog(seen: Seen, *, from_server: bool, request: bool) -> bool:
-    return (
-        seen.from_server is from_server and seen.message.command == DWR and bool(seen.message.flags & R) is request
-    )
+    return seen.from_server is from_server and seen.message.command == DWR and bool(seen.message.flags & R) is request
 
 
 def number(message: Message) -> int:

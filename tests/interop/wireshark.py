@@ -50,9 +50,7 @@ def _frame(layers: dict[str, Any]) -> Frame:
     return Frame(
         from_server=layers["tcp"]["tcp.srcport"] == str(DIAMETER_PORT),
         commands=tuple(int(value) for name, value in found if name == "diameter.cmd.code"),
-        remarks=tuple(
-            f"{name}: {json.dumps(value)}" for name, value in found if name in REMARKS or name == UNKNOWN
-        ),
+        remarks=tuple(f"{name}: {json.dumps(value)}" for name, value in found if name in REMARKS or name == UNKNOWN),
     )
 
 

@@ -2,7 +2,8 @@
  *
  * freeDiameter ships the dictionaries of Gy and no client that speaks it.  This one adds the least that makes the
  * daemon one: the application, a CCR, and a look at the CCA.  Connections, watchdog, routing, failover, the T flag and
- * DPR are freeDiameter's own.
+ * DPR are freeDiameter's own.  What stands behind its name in the configuration is the Destination-Realm; without it
+ * that is the daemon's own realm, as with Open5GS.
  *
  * Each line in is  KIND NUMBER USED  (1 initial, 2 update, 3 termination; USED is octets, or - for none), or  quit.
  * Each line out begins with "GY " and goes on with JSON; all else is the daemon's log.
@@ -21,6 +22,9 @@ static pthread_t steering;
 static struct session *session;
 static os0_t session_id;
 static size_t session_id_length;
+static const char *realm;
+static uint8_t server[256]; /* Origin-Host of the last answer, the Destination-Host of what follows */
+static size_t server_length;
 static sem_t answered;
 static struct msg *answer;
 
@@ -93,9 +97,9 @@ static struct msg *request(int kind, uint32_t count, const char *used)
 	CHECK(fd_msg_new(look_up(DICT_COMMAND, CMD_BY_NAME, "Credit-Control-Request"), MSGFL_ALLOC_ETEID, &ccr));
 	text(ccr, "Session-Id", session_id, session_id_length);
 	CHECK(fd_msg_add_origin(ccr, 1));
-	text(ccr, "Destination-Realm", "example.net", strlen("example.net"));
-	if (kind != INITIAL) /* known from the first answer; it makes routing prefer the direct connection */
-		text(ccr, "Destination-Host", "ocs.example.net", strlen("ocs.example.net"));
+	text(ccr, "Destination-Realm", realm, strlen(realm));
+	if (kind != INITIAL) /* it makes routing prefer the direct connection */
+		text(ccr, "Destination-Host", server, server_length);
 	number(ccr, "Auth-Application-Id", 4);
 	text(ccr, "Service-Context-Id", "32251@3gpp.org", strlen("32251@3gpp.org"));
 	number(ccr, "CC-Request-Type", kind);
@@ -118,6 +122,18 @@ static struct msg *request(int kind, uint32_t count, const char *used)
 	return ccr;
 }
 
+static void remember(struct avp *origin)
+{
+	struct avp_hdr *head = NULL;
+	if (!origin)
+		return;
+	CHECK(fd_msg_avp_hdr(origin, &head));
+	if (head->avp_value->os.len > sizeof server)
+		return;
+	server_length = head->avp_value->os.len;
+	memcpy(server, head->avp_value->os.data, server_length);
+}
+
 static void tell(void)
 {
 	struct fd_pei error = { 0 };
@@ -128,6 +144,7 @@ static void tell(void)
 	CHECK(fd_msg_parse_dict(answer, fd_g_config->cnf_dict, NULL));
 	keeps_rules = fd_msg_parse_rules(answer, fd_g_config->cnf_dict, &error) == 0;
 	CHECK(fd_msg_hdr(answer, &head));
+	remember(child(answer, 0, 264));
 	services = child(answer, 0, 456);
 	if (services)
 		granted = child(services, 0, 431);
@@ -200,7 +217,7 @@ static int begin(char *configuration)
 {
 	struct dict_object *application;
 
-	(void)configuration;
+	realm = configuration ? strdup(configuration) : fd_g_config->cnf_diamrlm;
 	application = look_up(DICT_APPLICATION, APPLICATION_BY_NAME, "Diameter Credit Control Application");
 	CHECK(fd_disp_app_support(application, NULL, 1, 0));
 	CHECK(sem_init(&answered, 0, 0));

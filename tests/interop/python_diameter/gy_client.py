@@ -110,7 +110,7 @@ def told(answer: CreditControlAnswer) -> dict[str, int | bool]:
 
 
 def say(values: dict[str, Any]) -> None:
-    print("GY", json.dumps(values), flush=True)  # noqa: T201
+    print("GY", json.dumps(values), flush=True)
 
 
 def main() -> None:
