@@ -17,10 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from interop.tutorial import blocks
+from tutorial_files import TUTORIALS, blocks
 
 HERE = Path(__file__).parent
-TUTORIAL = HERE.parents[1] / "docs" / "tutorials" / "freediameter.md"
 OPEN_SECONDS = 40.0
 ANSWER_SECONDS = 45.0
 LEAVE_SECONDS = 30.0
@@ -146,7 +145,7 @@ def _build(folder: Path, source: str, target: str) -> Path:
 
 
 def _write_configuration(folder: Path, name: str, changes: Mapping[str, str]) -> Path:
-    text = blocks(TUTORIAL)[name]
+    text = blocks(TUTORIALS / "freediameter.md")[name]
     for old, new in changes.items():
         assert old in text, f"{name} of the tutorial says nothing of {old!r}"
         text = text.replace(old, new)

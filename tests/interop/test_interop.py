@@ -18,10 +18,10 @@ import yaml
 
 from interop import wireshark
 from interop.recording import Capture, Door, Seen
-from interop.stacks import STACKS, TUTORIAL, Relay
-from interop.tutorial import blocks
+from interop.stacks import STACKS, Relay
 from live.ocs_server import OcsServer, free_ports
 from live.wire import CCR, CER, DPR, DWR, INITIAL, TERMINATION, UPDATE, Message
+from tutorial_files import TUTORIALS, blocks
 
 pytestmark = [pytest.mark.live, pytest.mark.interop]
 
@@ -32,7 +32,7 @@ GRANT = {"service_result_code": 2001, "rating_group": 7, "granted": 10_000_000, 
 
 def settings() -> dict[str, Any]:
     """Give the server's settings as the tutorial has them, but for the port."""
-    tree: dict[str, Any] = yaml.safe_load(blocks(TUTORIAL)["ocs.yaml"])
+    tree: dict[str, Any] = yaml.safe_load(blocks(TUTORIALS / "freediameter.md")["ocs.yaml"])
     assert tree["gy"].pop("listen") == ["127.0.0.1:3868"]
     return tree
 
