@@ -18,7 +18,7 @@ import yaml
 
 from interop import wireshark
 from interop.recording import Capture, Door, Seen
-from interop.stacks import STACKS, Relay
+from interop.stacks import STACKS, Relay, open5gs_connection
 from live.ocs_server import OcsServer, free_ports
 from live.wire import CCR, CER, DPR, DWR, INITIAL, TERMINATION, UPDATE, Message
 from tutorial_files import TUTORIALS, blocks
@@ -30,10 +30,10 @@ CREDIT = 1_000_000
 GRANT = {"service_result_code": 2001, "rating_group": 7, "granted": 10_000_000, "validity": 3600, "threshold": 500_000}
 
 
-def settings() -> dict[str, Any]:
+def settings(tutorial: str) -> dict[str, Any]:
     """Give the server's settings as the tutorial has them, but for the port."""
-    tree: dict[str, Any] = yaml.safe_load(blocks(TUTORIALS / "freediameter.md")["ocs.yaml"])
-    assert tree["gy"].pop("listen") == ["127.0.0.1:3868"]
+    tree: dict[str, Any] = yaml.safe_load(blocks(TUTORIALS / tutorial)["ocs.yaml"])
+    del tree["gy"]["listen"]
     return tree
 
 
@@ -45,7 +45,7 @@ def capture(tmp_path: Path) -> Iterator[Capture]:
 
 
 def started(folder: Path, watchdog_seconds: int = 30) -> OcsServer:
-    tree = settings()
+    tree = settings("freediameter.md")
     tree["gy"]["watchdog_seconds"] = watchdog_seconds
     return OcsServer(folder, tree)
 
@@ -151,4 +151,30 @@ def test_either_side_leaves(stack: str, tmp_path: Path, capture: Capture) -> Non
             assert server.stop() == 0, server.tail()
             (goodbye,) = door.sent(False, DPR, requests=False)
             assert goodbye.result_code == 2001
+    wireshark_agrees(capture, door)
+
+
+def test_open5gs_configuration(tmp_path: Path, capture: Capture) -> None:
+    """The SMF's own configuration connects; with a server alone, an answer lost is a session lost, and charged once."""
+    with OcsServer(tmp_path, settings("open5gs.md")) as server, Door(server.gy_port, capture) as door:
+        server.add_operator(price=2, per_octets=1000, credit=CREDIT)
+        with open5gs_connection(tmp_path, door.port) as smf:
+            (peer,) = server.api.get("/api/v1/peers").json()["connected"]
+            assert (peer["origin_host"], peer["profile"]) == ("smf.localdomain", "open5gs")
+            grant = {**GRANT, "validity": 600}
+            assert smf.ask(INITIAL, 0) == {"result_code": 2001, "kind": INITIAL, "number": 0, **grant}
+            asked = door.sent(False, CCR, requests=True)[-1]
+            assert asked.avps.one(283).data == b"localdomain", "as Open5GS, to its own realm"
+            assert smf.ask(UPDATE, 1, 5_000) == {"result_code": 2001, "kind": UPDATE, "number": 1, **grant}
+            assert smf.ask(TERMINATION, 2, 500)["result_code"] == 2001
+            holds(server, consumed=2 * 6)
+
+            assert smf.ask(INITIAL, 0) == {"result_code": 2001, "kind": INITIAL, "number": 0, **grant}
+            door.slam_at = lambda message: message.command == CCR and number(message) == 1
+            assert smf.ask(UPDATE, 1, 5_000) == {"is_error": True, "result_code": 3002}, "said by freeDiameter itself"
+            smf.leave()
+        balance = server.balance()
+        assert balance["consumed"] == 2 * 6 + 2 * 5
+        assert balance["credited"] == balance["available"] + balance["reserved"] + balance["consumed"]
+        server.verify()
     wireshark_agrees(capture, door)
