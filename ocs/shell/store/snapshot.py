@@ -25,7 +25,10 @@ KEPT_ALWAYS: Final = 2
 """The newest, and the one to fall back on; the archive begins behind the older of them."""
 
 _MAGIC: Final = b"OCSS"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_READ: Final = (1, 2)
+"""In format 1 sessions lie as MessagePack arrays; docs/adr/0014-the-express-way.md."""
+
 _HEAD: Final = struct.Struct(f">4sBQQ{DIGEST_OCTETS}s")
 _LENGTH: Final = struct.Struct(">I")
 CHUNK_OCTETS_MAX: Final = 1 << 30
@@ -190,6 +193,6 @@ def _head(path: Path) -> Snapshot:
     magic, form, index, at, digest = _HEAD.unpack(head)
     if magic != _MAGIC:
         raise JournalFault(f"{path} is no snapshot: it begins with {magic!r}")
-    if form != _FORMAT:
+    if form not in _READ:
         raise JournalFault(f"snapshot {path} has format {form}, this release reads {_FORMAT}; a newer one wrote it")
     return Snapshot(path, GroupIndex(index), UnixMillis(at), digest)
