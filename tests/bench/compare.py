@@ -55,6 +55,8 @@ class Scene:
     groups: int = 1
     is_hostile: bool = False
     half_of: str = ""  # open loop at half the rate that our server reached in this scene
+    rate: float = 0.0  # open loop at this rate
+    is_killed: bool = False  # afterwards, and started again
     rounds: int = ROUNDS
 
     @property
@@ -71,6 +73,8 @@ SCENES = (
     Scene(name="ever-new layouts", is_hostile=True),
     Scene(name="10k sessions, 100 operators", sessions=10_240, operators=100),
     Scene(name="1M sessions, 10k operators", sessions=1_000_448, operators=10_000, rounds=1),
+    Scene(name="1M sessions at 5,000/s", sessions=1_000_448, operators=100, rate=5000, rounds=1),
+    Scene(name="100k sessions, killed", sessions=100_352, is_killed=True, rounds=1),
     Scene(name="half load, 1 x 512", servers=("ours", "echo"), half_of="1 x 512"),
 )
 
@@ -94,11 +98,11 @@ def main() -> None:
         # Rounds outside, scenes and servers within: what disturbs the machine for a minute disturbs all of them.
         for number in range(ROUNDS):
             for scene, server in _turns(number):
-                rate = measured[scene.half_of]["ours"].middle.rate / 2 if scene.half_of else 0.0
+                rate = measured[scene.half_of]["ours"].middle.rate / 2 if scene.half_of else scene.rate
                 folder = Path(scratch) / f"run-{next(_numbers)}"
                 folder.mkdir()
                 with SERVERS[server](folder, scene.operators) as running:
-                    result, more = _run(scene, running, rate)
+                    result, more = _run(scene, running, folder, rate)
                 into = measured.setdefault(scene.name, {}).setdefault(server, Measured())
                 into.runs.append(result)
                 into.more.append(more)
@@ -132,11 +136,11 @@ def _turns(number: int) -> Iterator[tuple[Scene, str]]:
                 yield scene, server
 
 
-def _run(scene: Scene, running: Running, rate: float) -> tuple[Result, dict[str, float]]:
+def _run(scene: Scene, running: Running, folder: Path, rate: float) -> tuple[Result, dict[str, float]]:
     """Run the generator in a process of its own; read from the server what it cost."""
     more: dict[str, float] = {}
     resident = machine.resident_octets(running.pid)
-    before = _commits(running)
+    before, flushed = _commits(running), machine.flushes(folder)
     done = subprocess.run(
         [sys.executable, "-m", "simulator.load"],
         input=job_of(scene, running.port, rate).to_json(),
@@ -153,9 +157,17 @@ def _run(scene: Scene, running: Running, rate: float) -> tuple[Result, dict[str,
         if groups:
             more["commit_ms"] = 1000 * seconds / groups
             more["events_per_group"] = events / groups
+            more["flushes_per_commit"] = (machine.flushes(folder) - flushed) / groups
         if scene.sessions:
             grown = machine.resident_octets(running.pid) - resident
             more["core_mb_per_100k_sessions"] = grown / scene.sessions * 100_000 / 1_000_000
+        if scene.is_killed:
+            running.ours.kill()
+            began = time.perf_counter()
+            running.ours.start(ready=False)
+            running.ours.wait_gy()
+            more["serves_again_seconds"] = time.perf_counter() - began
+            running.ours.wait_ready()
     return result, more
 
 
@@ -224,6 +236,21 @@ def _ratios(measured: dict[str, dict[str, Measured]]) -> Iterator[tuple[str, flo
         commit = statistics.median(each["commit_ms"] for each in half["ours"].more)
         ours, echo = (statistics.median(run.p50 for run in half[server].runs) for server in ("ours", "echo"))
         yield "half load: (p50 ours - p50 echo) / one commit", (ours - echo) / commit, "at most 4"
+
+    for scene, what, key, wanted in (
+        (
+            "1M sessions, 10k operators",
+            "core's memory for 100k sessions, MB",
+            "core_mb_per_100k_sessions",
+            "at most 60",
+        ),
+        ("100k sessions, killed", "seconds from start to service", "serves_again_seconds", "at most 5"),
+    ):
+        if scene in measured:
+            yield f"{scene}: {what}", statistics.median(each[key] for each in measured[scene]["ours"].more), wanted
+    if "1M sessions at 5,000/s" in measured:
+        longest = max(run.longest for run in measured["1M sessions at 5,000/s"]["ours"].runs)
+        yield "1M sessions at 5,000/s: the slowest answer, ms", longest, "at most 100"
 
 
 def _report(

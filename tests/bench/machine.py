@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 
 SYNCS = 200
+_FLUSHES = 15
+"""Its place in a block device's stat: Linux, Documentation/block/stat.rst."""
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -21,6 +24,14 @@ def sync_ms(folder: Path) -> float:
         took.append(1000 * (time.perf_counter() - began))
     os.close(descriptor)
     return statistics.median(took)
+
+
+def flushes(folder: Path) -> int:
+    """Count the flushes of the disk under `folder` since the machine started; 0 where it does not tell."""
+    device = folder.stat().st_dev
+    place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+    told = place.read_text().split() if place.exists() else []
+    return int(told[_FLUSHES]) if len(told) > _FLUSHES else 0
 
 
 def resident_octets(pid: int) -> int:

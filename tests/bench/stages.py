@@ -1,4 +1,4 @@
-"""CPU of one CCR, stage by stage, in process: the same functions that the core calls, on the same messages.
+"""CPU of one CCR, stage by stage, in process: the same functions that the core calls, in the same stages.
 
 Run it alone for a table: `python tests/bench/stages.py`.
 """
@@ -7,15 +7,14 @@ import gc
 from time import perf_counter
 
 from ledger_node import Node
-from ocs import command as cmd
 from ocs.credit_control import answer as cca
-from ocs.credit_control.event import Gateway
+from ocs.credit_control.applying import answer_of
+from ocs.credit_control.event import Gateway, Stepped
 from ocs.credit_control.forms import Forms
 from ocs.credit_control.request import read
-from ocs.credit_control.session import Answer
 from ocs.diameter import strict
 from ocs.diameter.framing import Framer
-from ocs.node import decide, evolve
+from ocs.node import Recall, charge, evolve
 from ocs.shell import dictionaries
 from ocs.shell.core.reception import Destinations, Reception
 from ocs.shell.store import records
@@ -55,28 +54,28 @@ def measure() -> dict[str, float]:
             began = perf_counter()
             messages = framer.feed(stream)
             spent["framing"] += perf_counter() - began
-            events = []
-            for message in messages:
+            began = perf_counter()
+            asked = [reception.receive(message, REALM, forms) for message in messages]
+            spent["reading"] += perf_counter() - began
+            served, events = [], []
+            for request, form in asked:
                 started = perf_counter()
-                request, form = reception.receive(message, REALM, forms)
-                was_read = perf_counter()
-                decision = decide(node.state, node.policy, cmd.Charge(request, GATEWAY), node.now)
+                event, told = charge(node.state, node.policy, request, GATEWAY, node.now)
                 decided = perf_counter()
-                answer = decision.outcome
-                assert isinstance(answer, Answer)
-                assert decision.event is not None
-                evolve(node.state, decision.event, answer)
-                evolved = perf_counter()
+                assert isinstance(event, Stepped)
+                assert not isinstance(told, Recall)
+                evolve(node.state, event)
+                spent["evolving"] += perf_counter() - decided
+                spent["deciding"] += decided - started
+                events.append(event)
+                served.append((request, form, told))
+            began = perf_counter()
+            for request, form, told in served:
                 if form is not None:
-                    form.answers.write(request, answer, identity, node.policy)
+                    form.answers.write(request, told, identity, node.policy)
                 else:
-                    cca.write(request, answer, identity, node.policy)
-                written = perf_counter()
-                spent["reading"] += was_read - started
-                spent["deciding"] += decided - was_read
-                spent["evolving"] += evolved - decided
-                spent["writing"] += written - evolved
-                events.append(decision.event)
+                    cca.write(request, answer_of(told) if isinstance(told, Stepped) else told, identity, node.policy)
+            spent["writing"] += perf_counter() - began
             node.now = UnixMillis(node.now + 20)
             began = perf_counter()
             records.encode(events)
