@@ -35,6 +35,7 @@ from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
 from ocs.node import Decision, Done, Recall, charge, decide, evolve
 from ocs.shell.clock import Clock
 from ocs.shell.core.admission import Doorkeeper
+from ocs.shell.core.backlog import Backlog
 from ocs.shell.core.committer import Committer, Promise
 from ocs.shell.core.diameter_tcp import DiameterConnection
 from ocs.shell.core.measures import MALFORMED, Measures
@@ -115,6 +116,8 @@ class Core:
         self._tasks: set[asyncio.Task[None]] = set()
         self._well_at = UnixMillis(0)
         self._told_of: dict[tuple[str, Rule], int] = {}
+        self._told_of_load = 0
+        self.backlog = Backlog(local, self.now, self.serve, self._shed)
         state.charging.sessions.supervise(self._supervision)
 
     def now(self) -> UnixMillis:
@@ -202,6 +205,8 @@ class Core:
         served: list[Served] = []
         for request, charged, form in asked:
             now = request.received
+            if now < state.at:
+                now = state.at  # it waited while others were decided, and time goes on from the last of them
             try:
                 if now != self._well_at and charged.request_type != TERMINATION:
                     self._shed_if_late(now)
@@ -430,6 +435,16 @@ class Core:
             old.transport.abort()
         return Admission(Verdict.ACCEPT)
 
+    def _shed(self, connection: DiameterConnection, count: int) -> None:
+        """Count requests that were answered 3004 because more came than can be served."""
+        connection.errors += count
+        self.measures.shed["load"] += count
+        self.measures.answers[connection.peer, MALFORMED, ResultCode.TOO_BUSY] += count
+        second = self.now() // SECOND
+        if second - self._told_of_load >= TOLD_SECONDS:
+            self._told_of_load = second
+            log.warning("overload", peer=connection.peer, mend="more comes than this machine can serve; share the load")
+
     def turned_away(self, reason: str) -> None:
         self.measures.refused_peers[reason] += 1
 
@@ -519,6 +534,7 @@ class Core:
                 await asyncio.wait_for(self._all_gone.wait(), seconds)
         for connection in list(self._connections):
             connection.transport.abort()
+        self.backlog.clear()
         await self.committer.drain()
 
 

@@ -16,6 +16,7 @@ from ocs.credit_control.screening import Agreement, Seen
 from ocs.diameter.base import Introduction, LocalNode
 from ocs.diameter.happening import Answer, Happening, Opened, Reason, Request, Unanswered
 from ocs.diameter.peer import Admission, PeerConnection, PeerLimits, Verdict
+from ocs.shell.core.backlog import Backlog
 from ocs.shell.core.tls import PeerCertificate, certificate_names, names_of
 from ocs.units import SECOND, UnixMillis
 
@@ -23,9 +24,9 @@ WRITE_BUFFER_OCTETS_MAX: Final = 8 * 1024 * 1024
 """About 30,000 answers that a peer does not read; more is not kept for it."""
 
 
-READ_OCTETS: Final = 96 * 1024
-"""Taken from a socket at once: about two hundred CCRs.  More would be decided before the loop could send off the group
-before; fewer would make the groups, and so the syncs, many."""
+READ_OCTETS: Final = 256 * 1024
+"""Taken from a socket at once: about six hundred CCRs.  Reading must be far ahead of serving where more comes than can
+be served; the backlog sees to it that no more is served at once than is good."""
 
 _RECEIVED: Final = memoryview(bytearray(READ_OCTETS))
 """One buffer for all connections: the loop reads one socket at a time, and what came is copied before the next."""
@@ -39,6 +40,7 @@ class Host(Protocol):
 
     local: LocalNode
     limits: PeerLimits
+    backlog: "Backlog[DiameterConnection]"
 
     def now(self) -> UnixMillis: ...
     def connected(self, connection: "DiameterConnection") -> str | None:
@@ -49,7 +51,6 @@ class Host(Protocol):
         """Count a peer that was refused before it was asked whether it is known."""
 
     def opened(self, connection: "DiameterConnection", introduction: Introduction) -> None: ...
-    def serve(self, connection: "DiameterConnection", requests: list[Request]) -> None: ...
     def answered(self, connection: "DiameterConnection", answer: Answer) -> None: ...
     def unanswered(self, connection: "DiameterConnection", happening: Unanswered) -> None: ...
     def happened(self, connection: "DiameterConnection", happening: Happening) -> None: ...
@@ -176,7 +177,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
         host = self._host
         for kind, alike in groupby(happenings, type):
             if kind is Request:
-                host.serve(self, list(alike))  # type: ignore[arg-type]  # that is the kind they are of
+                host.backlog.take(self, list(alike))  # type: ignore[arg-type]  # that is the kind they are of
                 continue
             for happening in alike:
                 match happening:
