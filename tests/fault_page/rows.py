@@ -52,9 +52,15 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
         30: Row("a client that never reads", "closed at a limit; memory flat; its grants durable"),
         31: Row("a peer that vanishes without a FIN", "watchdog, suspicion, close; reservations stay until validity"),
         32: Row("RST within a message; FIN after a request", "served once; the repeat gets the same answer"),
-        33: Row("no DWA; a late DWA; other traffic instead; three DWAs on reopen", "RFC 3539's transitions"),
+        33: Row(
+            "no DWA; a late DWA; other traffic instead; a call again after the end",
+            "RFC 3539's transitions; no REOPEN, which is for the side that calls",
+        ),
         34: Row("a DPR with requests outstanding", "they are answered first, then the DPA, then closed"),
-        35: Row("TLS: wrong CA, expired, another name, TLS 1.1, plain text", "no session; the reason in the log"),
+        35: Row(
+            "TLS: no certificate, wrong CA, expired, another name, TLS 1.1, plain text",
+            "no session; the reason in the log",
+        ),
         36: Row("a repeat with T: same connection, another, after a restart", "the same answer; no second debit"),
         37: Row("the same CC-Request-Number with other content", "5012; no debit; counted and told"),
         38: Row("numbers out of order or with gaps", "served; use counted once each"),
