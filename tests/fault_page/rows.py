@@ -93,7 +93,10 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
         ),
         54: Row("SIGTERM under load; a start with a bad configuration", "drained, DPR, exit 0; refused with its line"),
         55: Row("the clock jumps an hour, a day, back, over a year's end", "time never goes back; nothing expires"),
-        56: Row("no file descriptor, thread or memory left", "new connections refused, open ones served; recovers"),
+        56: Row(
+            "no file descriptor, thread or memory left",
+            "new connections refused, open ones served, recovers; without memory it ends unanswered and starts again",
+        ),
         57: Row("an SQLite library with the WAL-reset bug", "refuses to start"),
     },
 }

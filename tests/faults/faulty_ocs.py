@@ -4,6 +4,7 @@
     once      beside it: the act is carried out once, not at each further passing
     clock     seconds that the wall clock of the machine is wrong, in core and follower
     library   the version that SQLite says it has
+    threads   where it is there, the core gets no further thread
     power     where it is there: what was written and not synced is noted in `unsynced-…`, for `lose_power`
 
 Everything else is the product: its own process, its own follower, its own files.
@@ -17,6 +18,7 @@ import signal
 import sqlite3
 import struct
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -158,12 +160,20 @@ def steer_core() -> None:
         landed(self)
         FAULT.at("after_answer")
 
+    begin = threading.Thread.start
+
+    def start_thread(self: threading.Thread) -> None:
+        if (FOLDER / "threads").exists():
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
     def start_follower(program: str, *arguments: str, **more: Any) -> Any:
         assert arguments == ("-m", "ocs.shell.follower")
         return start(program, __file__, str(FOLDER), "follower", **more)
 
     journal.Journal.append = faulty_append  # type: ignore[method-assign]
     Committer._landed = faulty_landed  # type: ignore[method-assign]
+    threading.Thread.start = start_thread  # type: ignore[method-assign]
     asyncio.create_subprocess_exec = start_follower
 
 

@@ -243,7 +243,6 @@ def test_a_disk_that_fills_up(small_disk: Path) -> None:
         assert server.process.wait(20) == EXIT_STORE
         # Room again: nothing answered is lost, and the repeat is charged once.
         ballast.unlink()
-        server.kill()
         server.start()
         with Gateway(server.gy_port).open() as gateway:
             for _ in range(2):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -16,6 +17,7 @@ from ocs.errors import OcsError, Unavailable
 from ocs.node import Done
 from ocs.shell import link
 from ocs.shell.core.core import Core
+from ocs.shell.listening_socket import ListeningSocket
 from ocs.units import GroupIndex, SessionId
 
 RECOLLECT_SECONDS: Final = 0.8
@@ -44,7 +46,9 @@ class CoreLink:
     async def listen(self, path: Path) -> None:
         with suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108  # left by a killed server; the data folder's lock says that none runs
-        self._server = await asyncio.start_unix_server(self._connected, path)
+        listening = ListeningSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.bind(os.fspath(path))
+        self._server = await asyncio.start_unix_server(self._connected, sock=listening)
         os.chmod(path, 0o600)  # noqa: PTH101
 
     async def close(self) -> None:

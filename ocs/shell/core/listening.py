@@ -15,6 +15,7 @@ from ocs.errors import BadConfiguration
 from ocs.shell.config import Gy, parse_listen
 from ocs.shell.core.diameter_tcp import DiameterConnection, Host
 from ocs.shell.core.tls import TlsDoor
+from ocs.shell.listening_socket import ListeningSocket
 
 BACKLOG: Final = 512
 DOOR_SECONDS: Final = 5.0
@@ -42,13 +43,34 @@ async def gy_servers(config: Gy, core: Host) -> list[asyncio.Server]:
     for key, place, protocol in wanted:
         host, port = parse_listen(place)
         try:
-            server = await loop.create_server(protocol, host, port, backlog=BACKLOG, start_serving=False)
+            listening = _bound(host, port)
         except OSError as error:
             raise BadConfiguration(
                 f"{key}: {place} cannot be opened ({error.strerror or error}); stop what holds it, or choose another"
             ) from None
-        servers.append(server)
+        servers += [
+            await loop.create_server(protocol, sock=each, backlog=BACKLOG, start_serving=False) for each in listening
+        ]
     return servers
+
+
+def _bound(host: str, port: int) -> list[ListeningSocket]:
+    """Give a socket for each address of a host."""
+    found = []
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for family, kind, proto, _, address in dict.fromkeys(infos):
+        listening = ListeningSocket(family, kind, proto)
+        found.append(listening)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 is listened on by its own name
+            listening.bind(address)
+        except OSError:
+            for each in found:
+                each.close()
+            raise
+    return found
 
 
 async def http_socket(listen: str) -> socket.socket:

@@ -47,7 +47,7 @@ FOLLOWER_PAUSE_SECONDS_MAX: Final = 30.0
 """Between two starts of a follower that ends before it follows: what it meets will hardly go away by itself."""
 
 WELL_PAUSE_SECONDS_MAX: Final = 1.0
-"""Between two starts of one that was killed, or had begun to follow."""
+"""Between two starts of one that was killed, or had begun to follow; or that could not be started at all."""
 
 ROOM_LOOKED_AT_SECONDS: Final = 1.0
 CLOCK_LOOKED_AT_SECONDS: Final = 1.0
@@ -221,12 +221,17 @@ class _Server:
         pause = FOLLOWER_PAUSE_SECONDS
         while True:
             followed = self._link.followed
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "ocs.shell.follower"),
-                stdin=asyncio.subprocess.PIPE,
-                pass_fds=[door.fileno()],
-                start_new_session=True,  # a Ctrl-C at the terminal is the core's to hear: it ends both in order
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "ocs.shell.follower"),
+                    stdin=asyncio.subprocess.PIPE,
+                    pass_fds=[door.fileno()],
+                    start_new_session=True,  # a Ctrl-C at the terminal is the core's to hear: it ends both in order
+                )
+            except (OSError, RuntimeError) as error:  # no descriptor, process, memory or thread is left
+                log.error("the follower cannot be started", reason=str(error))  # noqa: TRY400  # it says it all
+                await asyncio.sleep(WELL_PAUSE_SECONDS_MAX)
+                continue
             self._follower = process
             assert process.stdin is not None
             inheritance = Inheritance(self._config.model_dump_json(), self._token, door.fileno())

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from itertools import count
@@ -29,6 +28,7 @@ from ocs.shell.books.books import Books
 from ocs.shell.config import Config
 from ocs.shell.follower.fold import Fold
 from ocs.shell.inheritance import Inheritance
+from ocs.shell.listening_socket import ListeningSocket
 from ocs.shell.live import Live
 from ocs.shell.store.data_folder import DataFolder, holding_books
 from ocs.state import Event, State
@@ -179,7 +179,7 @@ async def _serve(follower: Follower, fold: Fold, token: str, descriptor: int, st
             limit_concurrency=512,
         )
     )
-    serving = loop.create_task(door.serve(sockets=[socket.socket(fileno=descriptor)]))
+    serving = loop.create_task(door.serve(sockets=[ListeningSocket(fileno=descriptor)]))
     folding = loop.create_task(fold.run())
     tasks = [loop.create_task(follower.listen()), folding, serving, loop.create_task(stop.wait())]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -143,9 +143,13 @@ class DataFolder:
     def reserve(self, octets: int = RESERVE_OCTETS) -> bool:
         """Keep `octets` of the disk for the journal; say whether they are held now.
 
-        False on a disk too full to hold them: the caller then goes on as if the reserve were spent.
+        False on a disk too full to hold them, or without a descriptor to do it by: the caller then goes on as if the
+        reserve were spent.
         """
-        descriptor = os.open(self.reserve_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            descriptor = os.open(self.reserve_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        except OSError:
+            return False
         try:
             # Blocks are taken from the file system here; a sparse file would reserve nothing.
             os.posix_fallocate(descriptor, 0, octets)
