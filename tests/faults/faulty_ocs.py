@@ -30,7 +30,9 @@ CHECKPOINT_PAGES: Final = 60
 """The write-ahead log is folded back often, so that faults meet that too."""
 
 NOTE: Final = struct.Struct(">qqqq")
-"""Before a write: its offset, its length, how much of the old content follows, and the file's old size."""
+"""Before a write: its offset, its length, how much of the old content follows, and the file's old size.
+
+Without a length the file was cut at the offset."""
 
 
 class Fault:
@@ -96,8 +98,10 @@ class _File(apsw.VFSFile):
         super().xWrite(data, offset)
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
-        if self._notes is not None:
-            assert size >= self.xFileSize() or not self._log, "a log that shrinks without a sync is not modelled"
+        old_size = self.xFileSize()
+        if self._notes is not None and size < old_size:
+            old = self.xRead(old_size - size, size)
+            self._notes.write(NOTE.pack(size, 0, len(old), old_size) + old)
         super().xTruncate(size)
 
     def xSync(self, flags: int) -> None:  # noqa: N802

@@ -82,6 +82,8 @@ class FaultyServer(OcsServer):
                 del content[size:]
             for offset, _, data, _ in writes:
                 fate = rng.choice(("kept", "dropped", "torn"))
+                if not data and fate == "kept":
+                    del content[offset:]
                 for place in range(0, len(data), SECTOR_OCTETS):
                     if fate == "kept" or (fate == "torn" and rng.random() < 0.5):
                         part = data[place : place + SECTOR_OCTETS]
