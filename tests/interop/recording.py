@@ -138,15 +138,13 @@ class Door:
                 captured.write(from_server, octets)
                 message = read(octets)
                 slam = from_server and self.slam_at is not None and self.slam_at(message)
-                if slam:
-                    self.open = False
-                else:
-                    target.sendall(octets)
-                with self._change:
+                with self._change:  # before it is passed on: who asks after an answer finds it
                     self.seen.append(Seen(from_server, message))
                     self._change.notify_all()
                 if slam:
+                    self.open = False
                     break
+                target.sendall(octets)
         _end(source)
         _end(target)
 

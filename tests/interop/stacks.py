@@ -9,6 +9,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -171,15 +172,29 @@ class Relay(Process):
         _write_configuration(folder, "gateways.acl", {})
         closed = _build(folder, "loopback.c", "loopback.so")
         super().__init__(folder, "relay", [daemon, "-c", configuration], {"LD_PRELOAD": str(closed)})
+        self.port = port
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
             self.logged("-> 'STATE_OPEN'\t'ocs.example.net'")
+            self._listens()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def _listens(self) -> None:
+        """Wait for the port, which opens after the connections: who calls too early calls again half a minute later."""
+        until = time.monotonic() + OPEN_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert time.monotonic() < until, self.tail()
+                time.sleep(0.05)
+            else:
+                return
 
 
 def free_diameter(folder: Path, ocs_port: int, dra_port: int | None, watchdog_seconds: int) -> Client:

@@ -26,6 +26,7 @@ from diameter.node.peer import PEER_READY_STATES, Peer
 OCS, DRA = "ocs.example.net", "dra.visited.example"
 OPEN_SECONDS = 30
 ANSWER_SECONDS = 3  # then the request is sent again; the server has one second
+REPEAT_SECONDS = 30
 VOLUME_QUOTA_THRESHOLD = (869, 10415)
 
 
@@ -84,7 +85,7 @@ class Gateway:
         except TimeoutError:
             ccr.header.is_retransmit = True
             ccr.header.hop_by_hop_identifier = 0  # a new one for the other connection; the End-to-End id stays
-            return self.application.send_request(ccr, timeout=ANSWER_SECONDS)
+            return self.application.send_request(ccr, timeout=REPEAT_SECONDS)
 
 
 def told(answer: CreditControlAnswer) -> dict[str, int | bool]:
