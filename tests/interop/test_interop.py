@@ -9,6 +9,8 @@ request and its answer is on the way; the stack has to send the request again, o
 the server has to give its first answer again and charge nothing.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,33 @@ from interop import wireshark
 from interop.recording import Capture, Door, Seen
 from interop.stacks import STACKS, Relay, open5gs_connection
 from live.ocs_server import OcsServer, free_ports
-from live.wire import CCR, CER, DPR, DWR, INITIAL, TERMINATION, UPDATE, Message
+from live.test_live_bad_requests import TABLE
+from live.wire import (
+    ASR,
+    CCR,
+    CER,
+    DPR,
+    DWR,
+    EVENT,
+    INITIAL,
+    RAR,
+    TERMINATION,
+    UPDATE,
+    Gateway,
+    Message,
+    avp,
+    ccr,
+    group,
+    message,
+    mscc,
+)
 from tutorial_files import TUTORIALS, blocks
 
 pytestmark = [pytest.mark.live, pytest.mark.interop]
 
 T, R, P = 0x10, 0x80, 0x40
 CREDIT = 1_000_000
+RARE = {"peers": "any", "failure_handling": "retry_and_terminate", "session_failover": True}
 GRANT = {"service_result_code": 2001, "rating_group": 7, "granted": 10_000_000, "validity": 3600, "threshold": 500_000}
 
 
@@ -178,3 +200,88 @@ def test_open5gs_configuration(tmp_path: Path, capture: Capture) -> None:
         assert balance["credited"] == balance["available"] + balance["reserved"] + balance["consumed"]
         server.verify()
     wireshark_agrees(capture, door)
+
+
+@pytest.mark.parametrize("profile", ["standard", "open5gs", "magma"])
+def test_wireshark_reads_every_scene(profile: str, tmp_path: Path, capture: Capture) -> None:
+    """What the scenes above do not bring about, the simulator's do: refusals, final units, RAR, ASR, events, errors."""
+    with OcsServer(tmp_path, {"gy": {"profile": profile}}) as server, Door(server.gy_port, capture) as door:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "simulator", "run", "all", "--profile", profile, "--port", str(door.port)),
+                *("--api", f"http://127.0.0.1:{server.api_port}"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=server.environment,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        if profile == "standard":
+            assert door.sent(True, RAR, requests=True)
+        codes = {answer.result_code for answer in door.sent(True, CCR, requests=False)}
+        assert {2001, 5030} <= codes, codes
+    wireshark_agrees(capture, door)
+
+
+def test_wireshark_is_heard(capture: Capture) -> None:
+    """A reader that never has a remark would prove nothing."""
+    answer = [avp(263, "a;1"), avp(268, 2001), avp(264, "ocs.example.net"), avp(296, "example.net"), avp(258, 4)]
+    strange = avp(54321, b"1234")
+    short = avp(415, b"\0\1")
+    cut = message(0x40, CCR, 4, 1, 1, answer)[:-4]
+    connection = capture.connection()
+    for octets in (
+        message(0x40, CCR, 4, 1, 1, answer),
+        message(0x40, CCR, 4, 2, 2, [*answer, strange]),
+        message(0x40, CCR, 4, 3, 3, [*answer, short]),
+        cut[:1] + len(cut).to_bytes(3, "big") + cut[4:],
+    ):
+        connection.write(True, octets)
+    capture.close()
+    good, *bad = wireshark.frames(capture.path)
+    assert good.remarks == ()
+    assert [bool(frame.remarks) for frame in bad] == [True] * 3
+
+
+def test_wireshark_reads_refusals_and_what_is_rare(tmp_path: Path, capture: Capture) -> None:
+    """Error answers with their Failed-AVP, final units with a way out, ASR, events and refused introductions."""
+    final = {"action": "redirect", "redirect_url": "https://portal.example/top-up"}
+    with OcsServer(tmp_path, {"quota": {"final_unit": final, "holding_seconds": 60}, "gy": RARE}) as server:
+        server.add_operator(price=1, per_octets=1, credit=15_000_000)
+        connection = capture.connection()
+        with Gateway(server.gy_port).open() as gateway:
+
+            def ask(avps: list[bytes], command: int = CCR, application: int = 4, flags: int | None = None) -> int:
+                answer = gateway.ask(command, avps, application=application, flags=flags)
+                connection.write(True, answer.octets)
+                return answer.result_code
+
+            for bad in TABLE:
+                avps = bad.build(gateway, f"bad;{bad.name}")
+                assert ask(avps, bad.command, bad.application, bad.flags) == bad.code, bad.name
+            assert ask(ccr(gateway, "last", INITIAL, 0, mscc(1))) == 2001
+            assert ask(ccr(gateway, "last", UPDATE, 1, mscc(1, used=10_000_000))) == 2001
+            assert ask(ccr(gateway, "last", UPDATE, 2, mscc(1, used=5_000_000))) == 2001
+            assert server.ocs("session", "terminate", "last").returncode == 0
+            abort = gateway.request()
+            assert abort.command == ASR
+            connection.write(True, abort.octets)
+            gateway.reply(abort, 2001)
+            assert ask(ccr(gateway, "last", TERMINATION, 3)) == 2001
+            server.top_up(10_000)
+            for action in range(4):
+                units = group(437, avp(421, (1000).to_bytes(8, "big")))
+                event = ccr(gateway, f"e;{action}", EVENT, 0, group(456, units, avp(432, 5)), more=[avp(436, action)])
+                assert ask(event) == 2001, action
+        with Gateway(server.gy_port) as stranger:
+            refused = stranger.introduce(avp(258, 99), leave_out=(258,))
+            assert refused.result_code == 5010
+            connection.write(True, refused.octets)
+    capture.close()
+    frames = wireshark.frames(capture.path)
+    assert len(frames) == len(TABLE) + 10
+    (said,) = (frame for frame in frames if frame.remarks)
+    assert said.commands == (999,), "the answer to an unknown command has its number"
+    assert len(said.remarks) == 1

@@ -11,6 +11,7 @@ from interop.recording import DIAMETER_PORT
 from interop.stacks import program
 
 REMARKS = ("_ws.malformed", "_ws.expert", "_ws.short")
+FAILED_AVP = "279"
 UNKNOWN = "diameter.avp.unknown"  # a value that no dictionary of Wireshark's has a type for
 
 
@@ -55,7 +56,10 @@ def _frame(layers: dict[str, Any]) -> Frame:
 
 
 def _walk(tree: Any) -> Iterator[tuple[str, Any]]:
+    """Give all names and values, but for those in a Failed-AVP: it quotes what somebody else sent, faults and all."""
     if isinstance(tree, dict):
+        if tree.get("diameter.avp.code") == FAILED_AVP:
+            return
         for name, value in tree.items():
             yield name.rstrip("+"), value
             yield from _walk(value)
