@@ -210,6 +210,14 @@ def free_diameter(folder: Path, ocs_port: int, dra_port: int | None, watchdog_se
     return Client(folder, "freediameter", [daemon, "-c", configuration])
 
 
+def free_diameter_over_tls(folder: Path, ocs_port: int) -> Client:
+    """Connect over TLS; the certificates are in the folder already."""
+    daemon = program("freeDiameterd", "freediameterd")
+    _build(folder, "gy_client.c", "gy_client.fdx")
+    configuration = _write_configuration(folder, "pgw-tls.conf", {"Port = 5868;": f"Port = {ocs_port};"})
+    return Client(folder, "freediameter-tls", [daemon, "-c", configuration])
+
+
 def open5gs_connection(folder: Path, ocs_port: int) -> Client:
     """Give the SMF's configuration to freeDiameter, with our extension in the SMF's place; it listens nowhere."""
     daemon = program("freeDiameterd", "freediameterd")

@@ -20,7 +20,8 @@ import yaml
 
 from interop import wireshark
 from interop.recording import Capture, Door, Seen
-from interop.stacks import STACKS, Relay, open5gs_connection
+from interop.stacks import STACKS, Relay, free_diameter_over_tls, open5gs_connection
+from live.certificates import Authority
 from live.ocs_server import OcsServer, free_ports
 from live.test_live_bad_requests import TABLE
 from live.wire import (
@@ -52,9 +53,9 @@ RARE = {"peers": "any", "failure_handling": "retry_and_terminate", "session_fail
 GRANT = {"service_result_code": 2001, "rating_group": 7, "granted": 10_000_000, "validity": 3600, "threshold": 500_000}
 
 
-def settings(tutorial: str) -> dict[str, Any]:
+def settings(tutorial: str, name: str = "ocs.yaml") -> dict[str, Any]:
     """Give the server's settings as the tutorial has them, but for the port."""
-    tree: dict[str, Any] = yaml.safe_load(blocks(TUTORIALS / tutorial)["ocs.yaml"])
+    tree: dict[str, Any] = yaml.safe_load(blocks(TUTORIALS / tutorial)[name])
     del tree["gy"]["listen"]
     return tree
 
@@ -200,6 +201,25 @@ def test_open5gs_configuration(tmp_path: Path, capture: Capture) -> None:
         assert balance["credited"] == balance["available"] + balance["reserved"] + balance["consumed"]
         server.verify()
     wireshark_agrees(capture, door)
+
+
+def test_free_diameter_over_tls(tmp_path: Path) -> None:
+    """GnuTLS on the other side, certificates on both; nothing of it can be read along."""
+    authority = Authority(tmp_path)
+    for host in ("ocs.example.net", "pgw.visited.example"):
+        authority.issue(host)
+    tree = settings("freediameter.md", "ocs-tls.yaml")
+    (port,) = free_ports(1)
+    tree["gy"]["tls"]["listen"] = [f"127.0.0.1:{port}"]
+    with OcsServer(tmp_path, tree) as server:
+        server.add_operator(price=2, per_octets=1000, credit=CREDIT)
+        with free_diameter_over_tls(tmp_path, port) as client:
+            (peer,) = server.api.get("/api/v1/peers").json()["connected"]
+            assert (peer["origin_host"], peer["secure"]) == ("pgw.visited.example", True)
+            assert client.ask(INITIAL, 0) == {"result_code": 2001, "kind": INITIAL, "number": 0, **GRANT}
+            assert client.ask(TERMINATION, 1, 1_500)["result_code"] == 2001
+            client.leave()
+        holds(server, consumed=4)
 
 
 @pytest.mark.parametrize("profile", ["standard", "open5gs", "magma"])
