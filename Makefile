@@ -54,7 +54,8 @@ interop: $(VENV)/.stamp  ## other stacks against a real server, and Wireshark; i
 	@$(BIN)/pytest -v -n 0 --interop tests/interop \
 		tests/live/test_live_python_diameter.py tests/live/test_live_simulator.py
 
-bench: $(VENV)/.stamp  ## the same CCRs to this server and to python-diameter, turn by turn; ratios, and bench.json
+bench: $(VENV)/.stamp  ## the same CCRs to this server and to other stacks, turn by turn; ratios, and bench.json
+	@PYTHONPATH=tests $(BIN)/python -m interop.packages freediameter || echo "the bench goes on without freeDiameter"
 	@PYTHONPATH=tests $(BIN)/python -m bench.compare
 
 endurance: $(VENV)/.stamp  ## ten minutes at full rate (ENDURANCE_SECONDS=600); the last must be as the second

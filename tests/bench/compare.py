@@ -4,6 +4,7 @@
     store off        the same with a journal that keeps nothing
     echo             ready answers over the same transport
     python-diameter  an independent pure Python stack that grants and keeps nothing
+    freediameter     an independent stack in C that does the same; left out where its Debian packages are not installed
 
 BENCH_ROUNDS and BENCH_SECONDS say how often and how long, BENCH_ONLY names the scenes (by their first words).  Prints
 tables, ratios first, and writes bench.json.  An answer that is wrong, or a generator that was the bottleneck, fails the
@@ -25,6 +26,7 @@ from typing import Any
 
 from bench import machine, stages
 from bench.servers import PLMN, SERVERS, Running
+from interop import packages
 from simulator.load import Job, Result
 from simulator.messages import Identity
 from simulator.profile import PROFILES
@@ -65,8 +67,8 @@ class Scene:
 
 
 SCENES = (
-    Scene(name="1 x 512", servers=("ours", "store off", "echo", "python-diameter")),
-    Scene(name="1 x 64", servers=("ours", "store off", "echo", "python-diameter"), outstanding=64),
+    Scene(name="1 x 512", servers=("ours", "store off", "echo", "python-diameter", "freediameter")),
+    Scene(name="1 x 64", servers=("ours", "store off", "echo", "python-diameter", "freediameter"), outstanding=64),
     Scene(name="64 x 4", servers=("ours", "store off", "echo"), connections=64, outstanding=4),
     Scene(name="three layouts", profiles=("standard", "open5gs", "magma")),
     Scene(name="four services", groups=4),
@@ -93,11 +95,13 @@ class Measured:
 
 def main() -> None:
     measured: dict[str, dict[str, Measured]] = {}
+    if lacking := packages.missing(packages.FREE_DIAMETER):
+        print(f"freediameter is left out: not installed are {' '.join(lacking)}", flush=True)
     with TemporaryDirectory(prefix="ocs-bench-") as scratch:
         sync = machine.sync_ms(Path(scratch))
         # Rounds outside, scenes and servers within: what disturbs the machine for a minute disturbs all of them.
         for number in range(ROUNDS):
-            for scene, server in _turns(number):
+            for scene, server in _turns(number, {"freediameter"} if lacking else set()):
                 rate = measured[scene.half_of]["ours"].middle.rate / 2 if scene.half_of else scene.rate
                 folder = Path(scratch) / f"run-{next(_numbers)}"
                 folder.mkdir()
@@ -129,11 +133,12 @@ def main() -> None:
         raise SystemExit("\n".join(faults))
 
 
-def _turns(number: int) -> Iterator[tuple[Scene, str]]:
+def _turns(number: int, left_out: set[str]) -> Iterator[tuple[Scene, str]]:
     for scene in SCENES:
         if scene.is_wanted and number < scene.rounds:
             for server in scene.servers:
-                yield scene, server
+                if server not in left_out:
+                    yield scene, server
 
 
 def _run(scene: Scene, running: Running, folder: Path, rate: float) -> tuple[Result, dict[str, float]]:
@@ -215,6 +220,10 @@ def _ratios(measured: dict[str, dict[str, Measured]]) -> Iterator[tuple[str, flo
                 rate(scene) / rate(scene, "python-diameter"),
                 wanted,
             )
+    for scene in ("1 x 512", "1 x 64"):
+        if rate(scene, "freediameter"):
+            what = f"{scene}: ours durable / freediameter storing nothing"
+            yield what, rate(scene) / rate(scene, "freediameter"), ""
     for scene in ("1 x 512", "1 x 64", "64 x 4"):
         if rate(scene, "store off"):
             wanted = "at least 0.5" if scene == "1 x 512" else ""

@@ -1,5 +1,6 @@
 """The servers that `make bench` puts side by side, each a process of its own on loopback."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from interop.stacks import build
 from ledger_node import Node
 from live.ocs_server import OcsServer, free_ports
 from ocs import command as cmd
@@ -22,6 +25,20 @@ HERE = Path(__file__).parent
 GY = {"gy": {"connections_per_address_max": 200}}
 PLMN = "001010"
 CREDIT = 10**16
+FREE_DIAMETER = """\
+Identity = "ocs.example.net";
+Realm = "example.net";
+Port = {port};
+SecPort = 0;
+NoRelay;
+No_SCTP;
+No_IPv6;
+LoadExtension = "dict_nasreq.fdx";
+LoadExtension = "dict_dcca.fdx";
+LoadExtension = "dict_dcca_3gpp.fdx";
+LoadExtension = "acl_wl.fdx" : "gateways.acl";
+LoadExtension = "./gy_server.fdx";
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +112,29 @@ def python_diameter(folder: Path, operators: int = 1) -> Iterator[Running]:
 
 
 @contextmanager
+def free_diameter(folder: Path, operators: int = 1) -> Iterator[Running]:
+    """An independent stack in C that answers the same CCRs and keeps nothing."""
+    (port,) = free_ports(1)
+    (folder / "ocs.conf").write_text(FREE_DIAMETER.format(port=port))
+    (folder / "gateways.acl").write_text("ALLOW_IPSEC *.visited.example\n")
+    build(folder, "gy_server.c", "gy_server.fdx")
+    closed = build(folder, "loopback.c", "loopback.so")
+    command = ["freeDiameterd", "--config", "ocs.conf", "--quiet"]
+    with _process(command, port, cwd=folder, env={**os.environ, "LD_PRELOAD": str(closed)}) as running:
+        yield running
+
+
+@contextmanager
 def _peer(program: str) -> Iterator[Running]:
     (port,) = free_ports(1)
+    with _process([sys.executable, str(HERE / program), str(port)], port) as running:
+        yield running
+
+
+@contextmanager
+def _process(command: list[str], port: int, **how: Any) -> Iterator[Running]:
     process = subprocess.Popen(
-        [sys.executable, str(HERE / program), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how
     )
     try:
         _wait_for(port)
@@ -131,4 +167,5 @@ SERVERS: dict[str, Start] = {
     "store off": store_off,
     "echo": echo,
     "python-diameter": python_diameter,
+    "freediameter": free_diameter,
 }

@@ -140,7 +140,8 @@ class Client(Process):
 # freeDiameter: its configuration is a tutorial's, word for word but for what a test must change
 
 
-def _build(folder: Path, source: str, target: str) -> Path:
+def build(folder: Path, source: str, target: str) -> Path:
+    """Make a shared object of a file in freediameter/: an extension, or what is loaded before the daemon."""
     command = [program("gcc", "gcc"), "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
     built = subprocess.run(
         [*command, "-o", folder / target, HERE / "freediameter" / source], capture_output=True, text=True, check=False
@@ -170,7 +171,7 @@ class Relay(Process):
             folder, "dra.conf", {OCS_PORT: f"Port = {ocs_port};", DRA_PORT: f"Port = {port};"}
         )
         _write_configuration(folder, "gateways.acl", {})
-        closed = _build(folder, "loopback.c", "loopback.so")
+        closed = build(folder, "loopback.c", "loopback.so")
         super().__init__(folder, "relay", [daemon, "-c", configuration], {"LD_PRELOAD": str(closed)})
         self.port = port
 
@@ -199,7 +200,7 @@ class Relay(Process):
 
 def free_diameter(folder: Path, ocs_port: int, dra_port: int | None, watchdog_seconds: int) -> Client:
     daemon = program("freeDiameterd", "freediameterd")
-    _build(folder, "gy_client.c", "gy_client.fdx")
+    build(folder, "gy_client.c", "gy_client.fdx")
     changes = {OCS_PORT: f"Port = {ocs_port};", "TwTimer = 6;": f"TwTimer = {watchdog_seconds};"}
     if dra_port is None:
         changes[r"^ConnectPeer = \"dra.*\n"] = ""
@@ -213,7 +214,7 @@ def free_diameter(folder: Path, ocs_port: int, dra_port: int | None, watchdog_se
 def free_diameter_over_tls(folder: Path, ocs_port: int) -> Client:
     """Connect over TLS; the certificates are in the folder already."""
     daemon = program("freeDiameterd", "freediameterd")
-    _build(folder, "gy_client.c", "gy_client.fdx")
+    build(folder, "gy_client.c", "gy_client.fdx")
     configuration = _write_configuration(folder, "pgw-tls.conf", {"Port = 5868;": f"Port = {ocs_port};"})
     return Client(folder, "freediameter-tls", [daemon, "-c", configuration])
 
@@ -221,7 +222,7 @@ def free_diameter_over_tls(folder: Path, ocs_port: int) -> Client:
 def open5gs_connection(folder: Path, ocs_port: int) -> Client:
     """Give the SMF's configuration to freeDiameter, with our extension in the SMF's place; it listens nowhere."""
     daemon = program("freeDiameterd", "freediameterd")
-    _build(folder, "gy_client.c", "gy_client.fdx")
+    build(folder, "gy_client.c", "gy_client.fdx")
     changes = {
         r"127\.0\.0\.30\"; Port = 3868;": f'127.0.0.1"; Port = {ocs_port};',
         "/usr/lib/x86_64-linux-gnu/freeDiameter/": "",  # where Open5GS has them
