@@ -1,6 +1,7 @@
 """Install the other stacks, Debian's packages, where they are missing.  `make interop` begins with it.
 
-With the word freediameter it is that stack alone, for `make bench`.  As root, or through sudo where that asks for no password; else it says what to install, and ends with 1.
+With the word freediameter it is that stack alone, for `make bench`.  As root, or through sudo where that asks for no
+password; else it says what to install, and ends with 1.
 """
 
 import os

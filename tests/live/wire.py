@@ -135,8 +135,12 @@ class Gateway:
 
     def open(self) -> Self:
         """Exchange capabilities and insist on 2001."""
-        answer = self.introduce()
-        assert answer.result_code == 2001, answer
+        try:
+            answer = self.introduce()
+            assert answer.result_code == 2001, answer
+        except BaseException:
+            self.socket.close()
+            raise
         return self
 
     def introduce(self, *more: bytes, leave_out: tuple[int, ...] = ()) -> Message:
