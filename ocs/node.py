@@ -128,7 +128,10 @@ def charge(state: State, policy: Policy, request: CreditControlRequest, gateway:
     plain = express.decide(charging_state, policy, request, gateway, now)
     if plain is not None:
         return plain, plain
-    session = charging_state.sessions.get(request.session_id)
+    sessions = charging_state.sessions
+    if not sessions.has_room_for(gateway):
+        raise TooBusy("no more Origin-Hosts can be kept; let gy.screening.origin_host refuse those that are invented")
+    session = sessions.get(request.session_id)
     if session is None:
         initial = request.request_type in OPENING_TYPES
         if not initial or (request.flags & RETRANSMITTED and request.request_type == CcRequestType.EVENT):

@@ -198,7 +198,7 @@ def _decide_first(
     operator = state.operators.of(request.imsi)
     if operator is None or request.single or subscriber_refusal(policy, request, operator) is not None:
         return None
-    if state.sessions.open_total >= policy.sessions_max:
+    if state.sessions.open_total >= policy.sessions_max or not state.sessions.has_room_for(gateway):
         return None
     account = operator.account
     if account.owed:

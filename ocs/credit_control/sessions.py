@@ -38,6 +38,10 @@ ENDED_KEPT_MAX: Final = 1_000_000
 ENDED_ANSWERS_KEPT: Final = 2
 """Of an ended session the CCR-T's, and that of the request before; older ones are found in the journal."""
 
+GATEWAYS_MAX: Final = 100_000
+"""Behind relays, over all time: each is kept for as long as a session may name it.  A relay that invents names meets an
+end."""
+
 FORGOTTEN_AT_ONCE: Final = 4
 """For each event; more than can end by one, so the ended never pile up."""
 
@@ -184,6 +188,10 @@ class Sessions:
             if not ended or (ended[0][0] >= before and len(ended) <= ENDED_KEPT_MAX):
                 return
             self.at_rest.pop(ended.popleft()[1], None)
+
+    def has_room_for(self, gateway: Gateway) -> bool:
+        """Tell whether a session may come from `gateway`: it is known, or not too many are."""
+        return len(self.gateways) < GATEWAYS_MAX or gateway in self._gateway_places
 
     def place_of(self, gateway: Gateway) -> int:
         """Give the place of `gateway`, a new one if need be."""

@@ -10,7 +10,7 @@ from ocs import image
 from ocs.credit_control import applying, charging, express
 from ocs.credit_control.event import State, Stepped
 from ocs.credit_control.policy import Policy
-from ocs.errors import DiameterError
+from ocs.errors import DiameterError, TooBusy
 from ocs.node import Recall, charge, evolve
 from ocs.units import GroupIndex, Octets, SessionId, UnixMillis
 
@@ -152,3 +152,20 @@ def test_a_repeat_is_never_express() -> None:
     _, told = charge(node.state, node.policy, parse(first), GATEWAY, node.now)
     assert isinstance(told, Recall), "only the journal can tell"
     assert node.account().consumed == consumed
+
+
+def test_invented_gateways_meet_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocs.credit_control.sessions.GATEWAYS_MAX", 3)
+    node = Node()
+    node.operator()
+    node.top_up(10**9)
+    gateways = [
+        charging.Gateway(f"g{number}.visited.example", "visited.example", "relay", "standard") for number in range(4)
+    ]
+    for number, gateway in enumerate(gateways[:3]):
+        node.charge(ccr(INITIAL, 0, service(), session=f"s{number}"), gateway)
+    for kind, session in ((INITIAL, "s3"), (UPDATE, "s0")):
+        with pytest.raises(TooBusy, match="Origin-Host"):
+            node.charge(ccr(kind, 1, service(), session=session), gateways[3])
+    node.charge(ccr(UPDATE, 1, service(), session="s0"), gateways[1])
+    assert node.state.charging.sessions.gateways == gateways[:3]
