@@ -25,7 +25,7 @@ TURN_SECONDS: Final = 0.008
 """Served between two looks at the sockets: two or three hundred CCRs.  More would be decided before the loop could send
 off the group before; fewer would make the groups, and so the syncs, many."""
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 64
 """Requests of one connection before the next one's, and before the next look at the clock."""
 
 SHED_MS: Final = 250
