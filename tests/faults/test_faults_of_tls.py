@@ -14,6 +14,7 @@ from faults.aftermath import conserved, counted, finished, size, told, wait_for
 from live.certificates import Authority
 from live.ocs_server import OcsServer, free_ports
 from live.wire import CCR, CER, INITIAL, TERMINATION, Gateway, avp, ccr, message, mscc
+from ocs.shell.core.tls import HANDSHAKES_PER_ADDRESS_MAX
 
 pytestmark = pytest.mark.live
 
@@ -159,6 +160,30 @@ def test_a_storm_of_handshakes_leaves_nothing_behind(server: Secured) -> None:
         charge(sound, "35;after")
         wait_for("no descriptor is left behind", lambda: size(server).descriptors <= before.descriptors)
         assert size(server).resident_octets - before.resident_octets < 16 * 2**20
+
+
+@pytest.mark.fault(29, 35)
+def test_who_never_begins_a_handshake_is_limited(server: Secured) -> None:
+    """An idle connection costs more on this port, before anything is known of the peer."""
+    before, excess = size(server), 20
+    refused = counted(server, "ocs_peers_refused_total", reason="tls-handshakes-max")
+    idle = [
+        socket.create_connection(("127.0.0.1", server.tls_port), 5, ("127.3.0.1", 0))
+        for _ in range(HANDSHAKES_PER_ADDRESS_MAX + excess)
+    ]
+    wait_for(
+        "the excess is turned away",
+        lambda: counted(server, "ocs_peers_refused_total", reason="tls-handshakes-max") == refused + excess,
+    )
+    with Gateway(server.tls_port, host=HOST, tls=server.client(server.authority.issue(HOST))).open() as sound:
+        charge(sound, "29;tls")
+    for one in idle:
+        one.close()
+    wait_for("no descriptor is left behind", lambda: size(server).descriptors <= before.descriptors)
+    with socket.create_connection(("127.0.0.1", server.tls_port), 5, ("127.3.0.1", 0)) as again:
+        again.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            again.recv(1)  # let in, and waited for
 
 
 @pytest.mark.fault(35)

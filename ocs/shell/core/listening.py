@@ -14,7 +14,7 @@ from typing import Final
 from ocs.errors import BadConfiguration
 from ocs.shell.config import Gy, parse_listen
 from ocs.shell.core.diameter_tcp import DiameterConnection, Host
-from ocs.shell.core.tls import TlsDoor
+from ocs.shell.core.tls import Handshakes, TlsDoor
 from ocs.shell.listening_socket import ListeningSocket
 
 BACKLOG: Final = 512
@@ -38,7 +38,7 @@ async def gy_servers(config: Gy, core: Host) -> list[asyncio.Server]:
     if tls is not None:
         context = _tls_context(tls.certificate, tls.key, tls.ca, required=tls.require_client_certificate)
         inside = partial(DiameterConnection, core, secure=True, match_names=tls.match_origin_host)
-        door = partial(TlsDoor, context, inside, core.turned_away)
+        door = partial(TlsDoor, context, Handshakes(), inside, core.turned_away)
         wanted.extend(("gy.tls.listen", place, door) for place in tls.listen)
     for key, place, protocol in wanted:
         host, port = parse_listen(place)

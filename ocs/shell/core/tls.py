@@ -6,12 +6,17 @@ connect" would find nothing.  RFC 6733 section 13.1.
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, TypedDict
 
 import structlog
 
 HANDSHAKE_SECONDS: Final = 10
+HANDSHAKES_MAX: Final = 256
+HANDSHAKES_PER_ADDRESS_MAX: Final = 32
+"""Under way at the same time: each holds a quarter of a megabyte until its deadline, whoever is behind it."""
+
 TOLD_MAX: Final = 200  # characters of what OpenSSL says
 
 log = structlog.get_logger()
@@ -39,6 +44,25 @@ def certificate_names(certificate: PeerCertificate, origin_host: str) -> bool:
     return False
 
 
+class Handshakes:
+    """Counts those under way, by address."""
+
+    def __init__(self) -> None:
+        self._by_address: Counter[str] = Counter()
+
+    def begin(self, address: str) -> bool:
+        """Tell whether there is room for one more; then `end` must follow."""
+        if self._by_address.total() >= HANDSHAKES_MAX or self._by_address[address] >= HANDSHAKES_PER_ADDRESS_MAX:
+            return False
+        self._by_address[address] += 1
+        return True
+
+    def end(self, address: str) -> None:
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+
 class TlsDoor(asyncio.Protocol):
     """Takes one connection from accept to the end of the handshake, and hands it to `inside`.
 
@@ -48,10 +72,12 @@ class TlsDoor(asyncio.Protocol):
     def __init__(
         self,
         context: ssl.SSLContext,
+        handshakes: Handshakes,
         inside: Callable[[], asyncio.BufferedProtocol],
         turned_away: Callable[[str], None],
     ) -> None:
         self._context = context
+        self._handshakes = handshakes
         self._inside = inside
         self._turned_away = turned_away
         self._early = b""
@@ -60,8 +86,14 @@ class TlsDoor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        peername = transport.get_extra_info("peername") or ("",)
+        address = str(peername[0]).removeprefix("::ffff:")
+        if not self._handshakes.begin(address):
+            self._turned_away("tls-handshakes-max")
+            transport.abort()
+            return
         transport.pause_reading()  # until the handshake listens: nothing may be read past it
-        self._task = asyncio.get_running_loop().create_task(self._open(transport))
+        self._task = asyncio.get_running_loop().create_task(self._open(transport, address))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
@@ -69,20 +101,20 @@ class TlsDoor(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._early += data
 
-    async def _open(self, transport: asyncio.Transport) -> None:
-        peername = transport.get_extra_info("peername") or ("",)
+    async def _open(self, transport: asyncio.Transport, address: str) -> None:
         try:
             secure = await asyncio.get_running_loop().start_tls(
                 transport, self, self._context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
         except OSError as error:
             self._turned_away("tls")
-            address = str(peername[0]).removeprefix("::ffff:")
             log.warning("tls refused", address=address, reason=_reason(error))
             # Its traceback holds the handshake, with a quarter of a megabyte, in a circle that the collector would come
             # to only after a thousand of them.
             error.__traceback__ = None
             return
+        finally:
+            self._handshakes.end(address)
         if secure is None or self._lost:
             return
         inside = self._inside()
