@@ -33,18 +33,18 @@ class ListeningSocket(socket.socket):
         self._hold()
 
     def accept(self) -> tuple[socket.socket, object]:
-        """Accept one connection, after closing all before it that there was no descriptor for.
+        """Accept one connection.
 
         Raises:
-            BlockingIOError: there is none.
+            BlockingIOError: there is none, or it was turned away; one at a time, so that a crowd holds nobody up.
         """
-        while True:
-            try:
-                return super().accept()
-            except OSError as error:
-                if error.errno not in OUT_OF or self._spare is None:
-                    raise
-                self._turn_away(error)
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in OUT_OF or self._spare is None:
+                raise
+            self._turn_away(error)
+        raise BlockingIOError
 
     def close(self) -> None:
         super().close()

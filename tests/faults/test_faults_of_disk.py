@@ -79,6 +79,12 @@ def flip_in_log_header(server: OcsServer) -> None:
     flip(log_of(server.data / "journal.sqlite"), 17)
 
 
+def flip_in_last_group(server: OcsServer) -> None:
+    """Change what looks like a torn write: the books have read it, so it was whole."""
+    log = log_of(server.data / "journal.sqlite")
+    flip(log, log.stat().st_size - 50)
+
+
 def lose_log(server: OcsServer) -> None:
     log_of(server.data / "journal.sqlite").unlink()
 
@@ -98,6 +104,7 @@ def flip_in_group(server: OcsServer) -> None:
     [
         (flip_in_log, "was changed at rest: groups that were answered lie behind the damage"),
         (flip_in_log_header, "was changed at rest: groups that were answered lie behind the damage"),
+        (flip_in_last_group, "groups were lost; bring the journal back from a copy"),
         (lose_log, "groups were lost; bring the journal back from a copy"),
         (flip_in_group, "was changed at rest"),
     ],
