@@ -37,14 +37,10 @@ def test_no_descriptor_is_left(tmp_path: Path) -> None:
         server.add_operator(credit=CREDIT)
         pid = pid_of(server)
         with Gateway(server.gy_port, host=OWN).open() as gateway:
-            held = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir())
-            usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (held + 1, usual[1]))
+            usual = no_more_files(pid)
             lines, began = len(server.log.read_text().splitlines()), cpu_seconds(pid)
             for number in range(30):
-                with socket.create_connection(("127.0.0.1", server.gy_port), 5) as turned_away:
-                    turned_away.settimeout(5)
-                    assert turned_away.recv(1) == b"", "told at once, and not left waiting"
+                is_turned_away(server.gy_port)
                 charged(gateway, f"{OWN};no;{number}")
             # Its reader dies, and cannot be started again; Gy goes on.
             os.kill(server.follower(), signal.SIGKILL)
@@ -56,6 +52,22 @@ def test_no_descriptor_is_left(tmp_path: Path) -> None:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
             recovers(server, gateway)
         money_is_whole(server, credited=CREDIT, consumed=33)
+        stops_clean(server)
+
+
+def test_no_descriptor_is_left_for_readers(tmp_path: Path) -> None:
+    with OcsServer(tmp_path) as server:
+        server.add_operator(credit=CREDIT)
+        follower = server.follower()
+        with Gateway(server.gy_port, host=OWN).open() as gateway:
+            usual = no_more_files(follower)
+            for number in range(10):
+                is_turned_away(server.api_port)
+                charged(gateway, f"{OWN};reader;{number}")
+            resource.prlimit(follower, resource.RLIMIT_NOFILE, usual)
+            recovers(server, gateway)
+        assert server.follower() == follower, "it goes on, too"
+        money_is_whole(server, credited=CREDIT, consumed=12)
         stops_clean(server)
 
 
@@ -96,6 +108,21 @@ def test_no_memory_is_left(tmp_path: Path) -> None:
         money_is_whole(server, credited=CREDIT, consumed=12, reserved=None)
         assert server.balance()["reserved"] >= 10 * (len(granted) - 3)
         stops_clean(server)
+
+
+def no_more_files(pid: int) -> tuple[int, int]:
+    """Let a process open nothing that it has not open; what it was allowed before."""
+    held = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    free = next(number for number in range(len(held) + 1) if number not in held)
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, usual[1]))
+    return usual
+
+
+def is_turned_away(port: int) -> None:
+    """Insist that whoever connects is told at once, and not left waiting."""
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        assert connection.recv(1) == b""
 
 
 def granted_until_the_end(gateway: Gateway) -> list[int]:
