@@ -9,8 +9,6 @@ request and its answer is on the way; the stack has to send the request again, o
 the server has to give its first answer again and charge nothing.
 """
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -226,18 +224,7 @@ def test_free_diameter_over_tls(tmp_path: Path) -> None:
 def test_wireshark_reads_every_scene(profile: str, tmp_path: Path, capture: Capture) -> None:
     """What the scenes above do not bring about, the simulator's do: refusals, final units, RAR, ASR, events, errors."""
     with OcsServer(tmp_path, {"gy": {"profile": profile}}) as server, Door(server.gy_port, capture) as door:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "simulator", "run", "all", "--profile", profile, "--port", str(door.port)),
-                *("--api", f"http://127.0.0.1:{server.api_port}"),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env=server.environment,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        server.play(profile, port=door.port)
         if profile == "standard":
             assert door.sent(True, RAR, requests=True)
         codes = {answer.result_code for answer in door.sent(True, CCR, requests=False)}

@@ -197,6 +197,21 @@ class OcsServer:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def play(self, profile: str, *more: str, port: int | None = None) -> None:
+        """Have the simulator play every scene as a gateway of this make, and insist that no rule was broken."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "simulator", "run", "all", "--port", str(port or self.gy_port)),
+                *("--api", f"http://127.0.0.1:{self.api_port}", "--profile", profile, *more),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=self.environment,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def verify(self) -> dict[str, Any]:
         """Run `ocs journal verify` and insist that it finds nothing."""
         done = self.ocs("journal", "verify", "-o", "json")
