@@ -91,13 +91,13 @@ class Door:
 
     Attributes:
         seen: all messages that went through, in their order.
-        slam_at: when an answer of the server fits, it is kept back, and both sides lose the connection.
+        slam_at: a message that fits is kept back, and both sides lose the connection.
         open: whether connections are taken; a slam closes the door.
     """
 
     server_port: int
     capture: Capture
-    slam_at: Callable[[Message], bool] | None = None
+    slam_at: Callable[[Seen], bool] | None = None
     seen: list[Seen] = field(default_factory=list)
     open: bool = True
 
@@ -105,6 +105,7 @@ class Door:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._sockets: list[socket.socket] = []
+        self._passing: list[tuple[socket.socket, threading.Thread]] = []
         self._change = threading.Condition()
         threading.Thread(target=self._accept, daemon=True).start()
         return self
@@ -120,6 +121,7 @@ class Door:
                 if not self.open:
                     _end(client)
                     continue
+                self._goodbyes_first()
                 server = socket.create_connection(("127.0.0.1", self.server_port))
             except OSError:
                 return
@@ -128,7 +130,15 @@ class Door:
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             captured = self.capture.connection()
             for from_server, source, target in ((False, client, server), (True, server, client)):
-                threading.Thread(target=self._pass, args=(captured, from_server, source, target), daemon=True).start()
+                one = threading.Thread(target=self._pass, args=(captured, from_server, source, target), daemon=True)
+                one.start()
+                self._passing.append((source, one))
+
+    def _goodbyes_first(self) -> None:
+        """Pass on the ends of connections that have ended: who hangs up and calls again must not overtake himself."""
+        for source, passing in self._passing:
+            while passing.is_alive() and _has_ended(source):
+                time.sleep(0.001)
 
     def _pass(
         self, captured: CapturedConnection, from_server: bool, source: socket.socket, target: socket.socket
@@ -136,12 +146,11 @@ class Door:
         with contextlib.suppress(OSError):
             for octets in _messages(source):
                 captured.write(from_server, octets)
-                message = read(octets)
-                slam = from_server and self.slam_at is not None and self.slam_at(message)
+                seen = Seen(from_server, read(octets))
                 with self._change:  # before it is passed on: who asks after an answer finds it
-                    self.seen.append(Seen(from_server, message))
+                    self.seen.append(seen)
                     self._change.notify_all()
-                if slam:
+                if self.slam_at is not None and self.slam_at(seen):
                     self.open = False
                     break
                 target.sendall(octets)
@@ -180,6 +189,15 @@ def _messages(source: socket.socket) -> Iterator[bytes]:
             yield held[:length]
             held = held[length:]
     assert not held, f"the stream ended within a message: {held.hex()}"
+
+
+def _has_ended(one: socket.socket) -> bool:
+    try:
+        return one.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _end(one: socket.socket) -> None:

@@ -4,9 +4,9 @@ Each stack plays the same scenes, and all that crossed the direct connection and
 
 The failover is that of a network: the gateway has two peers, the server itself and an agent (freeDiameter, relaying).
 A server has one Origin-Host and takes one connection of each Origin-Host, so a gateway does not connect to it twice;
-with the agent, two identities lead to the one server.  The direct connection is cut when the server has charged a
-request and its answer is on the way; the stack has to send the request again, over the agent and with the T flag, and
-the server has to give its first answer again and charge nothing.
+with the agent, two identities lead to the one server.  The direct connection is cut with a request or with its answer
+under way; the stack has to send the request again, over the agent and with the T flag.  Where the answer was lost the
+server has to give it again and charge nothing; where the request was, the repeat is the first it sees, and is charged.
 """
 
 from collections.abc import Iterator
@@ -79,6 +79,10 @@ def number(message: Message) -> int:
     return message.avps.one(415).number
 
 
+def is_second_update(seen: Seen, *, from_server: bool) -> bool:
+    return seen.from_server is from_server and seen.message.command == CCR and number(seen.message) == 2
+
+
 def holds(server: OcsServer, consumed: int) -> None:
     """Insist that no credit came or went but for `consumed`, and that the journal says so too."""
     server.wait_caught_up()
@@ -102,8 +106,9 @@ def wireshark_agrees(capture: Capture, *doors: Door) -> None:
     assert [frame for frame in frames if frame.remarks] == []
 
 
+@pytest.mark.parametrize("lost", ["answer", "request"])
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_session_goes_on_over_an_agent(stack: str, tmp_path: Path, capture: Capture) -> None:
+def test_a_session_goes_on_over_an_agent(stack: str, lost: str, tmp_path: Path, capture: Capture) -> None:
     (dra_port,) = free_ports(1)
     with (
         started(tmp_path) as server,
@@ -125,7 +130,7 @@ def test_a_session_goes_on_over_an_agent(stack: str, tmp_path: Path, capture: Ca
             assert answered.result_code == 2001
             assert asked.avps.one(264).data == b"pgw.visited.example"
 
-            direct.slam_at = lambda message: message.command == CCR and number(message) == 2
+            direct.slam_at = lambda seen: is_second_update(seen, from_server=lost == "answer")
             assert client.ask(UPDATE, 2, 7_000) == {"result_code": 2001, "kind": UPDATE, "number": 2, **GRANT}
             first = direct.sent(False, CCR, requests=True)[-1]
             (repeat,) = relayed.sent(False, CCR, requests=True)
@@ -133,9 +138,12 @@ def test_a_session_goes_on_over_an_agent(stack: str, tmp_path: Path, capture: Ca
             assert repeat.end_to_end == first.end_to_end
             assert repeat.avps.one(264).data == b"pgw.visited.example"
             assert repeat.avps.one(282).data == b"pgw.visited.example", "the agent's Route-Record"
-            lost = direct.sent(True, CCR, requests=False)[-1]
+            *before, last = direct.sent(True, CCR, requests=False)
             (again,) = relayed.sent(True, CCR, requests=False)
-            assert again.octets[20:] == lost.octets[20:], "the same answer, but for the agent's Hop-by-Hop id"
+            if lost == "answer":
+                assert again.octets[20:] == last.octets[20:], "the same answer, but for the agent's Hop-by-Hop id"
+            else:
+                assert [number(one) for one in (*before, last)] == [0, 1], "it was never asked"
 
             assert client.ask(TERMINATION, 3, 655) == {
                 "result_code": 2001,
@@ -191,7 +199,7 @@ def test_open5gs_configuration(tmp_path: Path, capture: Capture) -> None:
             holds(server, consumed=2 * 6)
 
             assert smf.ask(INITIAL, 0) == {"result_code": 2001, "kind": INITIAL, "number": 0, **grant}
-            door.slam_at = lambda message: message.command == CCR and number(message) == 1
+            door.slam_at = lambda seen: seen.from_server and seen.message.command == CCR and number(seen.message) == 1
             assert smf.ask(UPDATE, 1, 5_000) == {"is_error": True, "result_code": 3002}, "said by freeDiameter itself"
             smf.leave()
         balance = server.balance()
