@@ -9,10 +9,13 @@ Each connection's requests stay in order, and the connections take turns: one th
 """
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
+
+import structlog
 
 from ocs.diameter.base import LocalNode
 from ocs.diameter.happening import Request
@@ -31,13 +34,20 @@ AT_ONCE: Final = 64
 SHED_MS: Final = 250
 """A request that waited for longer stands for a queue that would end in late answers."""
 
+EXIT_BUG: Final = 70
+"""As in sysexits.h: an internal software error."""
+
 _TOO_BUSY: Final = TooBusy("more comes than this server can serve; try another one, or again in a moment")
+
+
+log = structlog.get_logger()
 
 
 class Connection(Protocol):
     """What is needed of a connection."""
 
     machine: PeerConnection
+    transport: asyncio.Transport
 
     def flush(self) -> None: ...
 
@@ -72,8 +82,8 @@ class Backlog(Generic[Peer]):
         """Serve what one read brought, or let it wait while others do or once the turn is over."""
         now = time.monotonic()
         if self._turn_ends is None:
-            self._turn_ends = now + TURN_SECONDS
             asyncio.get_running_loop().call_soon(self._next_turn)
+            self._turn_ends = now + TURN_SECONDS  # only now: a turn that nothing ends would let all wait for ever
         place = 0
         if not self._waiting:
             while place < len(requests) and now < self._turn_ends:
@@ -88,18 +98,36 @@ class Backlog(Generic[Peer]):
         self._waiting.clear()
 
     def _next_turn(self) -> None:
-        if not self._waiting:
-            self._turn_ends = None
-            return
-        asyncio.get_running_loop().call_soon(self._next_turn)
+        try:
+            if not self._waiting:
+                self._turn_ends = None
+                return
+            asyncio.get_running_loop().call_soon(self._next_turn)
+            self._turn()
+        except BaseException:
+            # Requests may be out of the queue and in nobody's hands: their gateways would wait in vain.  What was
+            # answered is in the journal.
+            log.critical("what waits cannot be served; stopping", exc_info=True)
+            os._exit(EXIT_BUG)
+
+    def _turn(self) -> None:
         self._give_up_on_some()
         self._turn_ends = time.monotonic() + TURN_SECONDS
         while self._waiting and time.monotonic() < self._turn_ends:
             connection, queue = next(iter(self._waiting.items()))
             del self._waiting[connection]
-            self._serve(connection, [queue.popleft() for _ in range(min(AT_ONCE, len(queue)))])
+            self._serve_some(connection, queue, [queue.popleft() for _ in range(min(AT_ONCE, len(queue)))])
             if queue:
                 self._waiting[connection] = queue  # behind the others
+
+    def _serve_some(self, connection: Peer, queue: deque[Request], some: list[Request]) -> None:
+        """Serve requests that waited; where that fails as a whole their connection ends, as one fails that is read."""
+        try:
+            self._serve(connection, some)
+        except Exception:
+            log.exception("a bug in serving requests; their connection ends")
+            queue.clear()
+            connection.transport.abort()
 
     def _give_up_on_some(self) -> None:
         """Answer 3004 to what has waited for too long, or stands above what a peer may have outstanding.
@@ -112,7 +140,7 @@ class Backlog(Generic[Peer]):
             while queue and (queue[0].received < too_old or not machine.reading):
                 request = queue.popleft()
                 if is_termination(request.message):
-                    self._serve(connection, [request])
+                    self._serve_some(connection, queue, [request])
                     continue
                 machine.answer(request, self._refusal.answer(request.message))
                 count += 1

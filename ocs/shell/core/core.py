@@ -35,7 +35,7 @@ from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
 from ocs.node import Decision, Done, Recall, charge, decide, evolve
 from ocs.shell.clock import Clock
 from ocs.shell.core.admission import Doorkeeper
-from ocs.shell.core.backlog import Backlog
+from ocs.shell.core.backlog import EXIT_BUG, Backlog
 from ocs.shell.core.committer import Committer, Promise
 from ocs.shell.core.diameter_tcp import DiameterConnection
 from ocs.shell.core.measures import MALFORMED, Measures
@@ -50,9 +50,6 @@ SHED_SECONDS = 0.25
 
 SUCCESS = ResultCode.SUCCESS
 TERMINATION = CcRequestType.TERMINATION
-
-EXIT_BUG = 70
-"""As in sysexits.h: an internal software error."""
 
 TOLD_SECONDS = 60
 """Between two lines of the log about one rule of screening and one peer."""

@@ -29,10 +29,20 @@ class Machine:
 
 
 @dataclass(eq=False)
+class Transport:
+    aborted: bool = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@dataclass(eq=False)
 class Connection:
     name: str
     machine: Machine = field(default_factory=Machine)
+    transport: Transport = field(default_factory=Transport)
     flushed: int = 0
+    fails: bool = False
 
     def flush(self) -> None:
         self.flushed += 1
@@ -51,6 +61,8 @@ class Scene:
 
     def _serve(self, connection: Connection, requests: list[Request]) -> None:
         assert 0 < len(requests) <= AT_ONCE
+        if connection.fails:
+            raise MemoryError
         for request in requests:
             self.now_ms += self.request_ms
             self.served.append((connection.name, int.from_bytes(request.message[12:16], "big")))
@@ -125,6 +137,23 @@ def test_above_what_may_be_outstanding_nothing_waits(monkeypatch: pytest.MonkeyP
         flood.machine.reading = False
         await turns(3)
         assert len(flood.machine.refused) == 100 - len(play.served)
+
+    asyncio.run(scene())
+
+
+def test_a_bug_ends_the_connection_that_met_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        play, bad, sound = Scene(monkeypatch), Connection("bad"), Connection("sound")
+        play.send(bad, range(2 * AT_ONCE))
+        play.send(sound, range(3))
+        bad.fails = True
+        await turns(5)
+        assert bad.transport.aborted
+        assert ("sound", 2) in play.served
+        assert not sound.transport.aborted
+        before = len(play.served)
+        play.send(sound, range(3, 6))
+        assert len(play.served) == before + 3, "turns go on"
 
     asyncio.run(scene())
 
