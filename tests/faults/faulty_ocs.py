@@ -161,6 +161,8 @@ def steer_core() -> None:
         FAULT.at("before_answer")
 
     def faulty_landed(self: Committer) -> None:
+        if FAULT.at("answering") == "bug":
+            raise RuntimeError("injected")
         landed(self)
         FAULT.at("after_answer")
 

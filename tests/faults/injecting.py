@@ -20,6 +20,7 @@ READY_SECONDS: Final = 5.0
 SECTOR_OCTETS: Final = 512
 END_SECONDS: Final = 20.0
 EXIT_STORE: Final = 4
+EXIT_BUG: Final = 70
 
 POINTS: Final = ("before_write", "before_sync", "before_answer", "after_answer")
 """Of a commit, in their order: nothing is written; written, not synced; synced, not answered; answered."""

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from faults.injecting import (
+    EXIT_BUG,
     EXIT_STORE,
     POINTS,
     FaultyServer,
@@ -78,6 +79,24 @@ def die_and_repeat(server: FaultyServer, gateway: Gateway, point: str, avps: lis
     assert repeats[0].result_code == 2001
     assert repeats[1].avps == repeats[0].avps
     assert first is None or first.avps == repeats[0].avps
+
+
+def test_a_bug_in_answering_ends_it(tmp_path: Path) -> None:
+    """Going on would leave every gateway without answers: what fills behind it would never be written."""
+    with FaultyServer(tmp_path) as server:
+        server.add_operator(credit=CREDIT)
+        with Gateway(server.gy_port).open() as gateway:
+            server.inject("bug", "answering")
+            avps = ccr(gateway, "b;1", EVENT, 0, mscc(1, asked=5), more=[avp(436, 0)])
+            assert asked(gateway, avps) is None
+        assert server.ended() == EXIT_BUG
+        assert "injected" in server.tail()
+        server.again()
+        with Gateway(server.gy_port).open() as gateway:
+            repeats = [asked(gateway, avps, again=True) for _ in range(2)]
+            assert [each.result_code for each in repeats if each is not None] == [2001, 2001]
+        money_is_whole(server, credited=CREDIT, consumed=5)
+        stops_clean(server)
 
 
 ACTS = [*(("kill", point) for point in POINTS), ("cut", "before_sync"), ("error", "before_sync"), ("full", "write")]

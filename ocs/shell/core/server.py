@@ -13,7 +13,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -27,7 +27,7 @@ from ocs.shell.clock import Clock
 from ocs.shell.config import Config
 from ocs.shell.core.admission import ConfiguredPeer, Doorkeeper
 from ocs.shell.core.committer import Committer
-from ocs.shell.core.core import Core
+from ocs.shell.core.core import EXIT_BUG, Core
 from ocs.shell.core.core_link import CoreLink
 from ocs.shell.core.listening import addresses, gy_servers, http_socket, place_of
 from ocs.shell.core.measures import Measures
@@ -61,6 +61,8 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 """Sessions at rest are octets, which the collector never looks at; what it can find are a few cycles of connections
 and tasks.  It looks for them rarely: at the highest load a few times a second, and at all objects hardly ever."""
 
+OUT_OF_MEMORY: Final = b"there is no memory left; nothing is answered any more, stopping\n"
+
 log = structlog.get_logger()
 
 
@@ -92,6 +94,7 @@ class _Server:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_unhandled)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         journal = Journal.open(self._folder.journal)
@@ -256,6 +259,18 @@ class _Server:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell of an exception that nobody caught; end where going on would leave gateways without answers."""
+    if isinstance(context.get("exception"), MemoryError):
+        os.write(2, OUT_OF_MEMORY)  # which costs none
+        os._exit(EXIT_BUG)
+    loop.default_exception_handler(context)
+    callback = getattr(context.get("handle"), "_callback", None)
+    if isinstance(getattr(callback, "__self__", None), Committer):
+        # What fills would never be written, and nobody answered any more.  The journal is whole.
+        os._exit(EXIT_BUG)
 
 
 async def _watch_clock(clock: Clock) -> None:
