@@ -131,9 +131,12 @@ def steer_books() -> None:
     """Make each statement to the books a point that is passed."""
     connect = sqlite3.connect
 
+    def at_statement(statement: str) -> None:
+        FAULT.at("statement")
+
     def traced(*values: Any, **more: Any) -> sqlite3.Connection:
         connection = connect(*values, **more)
-        connection.set_trace_callback(lambda statement: FAULT.at("statement") and None)
+        connection.set_trace_callback(at_statement)
         return connection
 
     sqlite3.connect = traced  # type: ignore[assignment]

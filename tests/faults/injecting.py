@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -172,3 +172,11 @@ def stops_clean(server: OcsServer) -> None:
 def killed(server: FaultyServer) -> bool:
     """Wait for the end; whether it was by SIGKILL."""
     return server.ended() == -signal.SIGKILL
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Look again and again, until it is so."""
+    until = time.monotonic() + END_SECONDS
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)

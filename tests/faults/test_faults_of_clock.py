@@ -2,14 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from faults.injecting import END_SECONDS, FaultyServer, money_is_whole, stops_clean
+from faults.injecting import END_SECONDS, FaultyServer, money_is_whole, stops_clean, wait_for
 from live.wire import CCR, INITIAL, TERMINATION, UPDATE, Gateway, ccr, mscc
 from ocs.shell.store.journal import JournalReader
 from ocs.units import GroupIndex
@@ -113,10 +112,3 @@ def time_never_goes_back(server: FaultyServer) -> None:
     reader.close()
     assert len(times) > 3
     assert times == sorted(times)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + END_SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)

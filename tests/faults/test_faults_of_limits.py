@@ -4,13 +4,11 @@ import os
 import resource
 import signal
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from faults.injecting import END_SECONDS, FaultyServer, money_is_whole, soon, stops_clean
+from faults.injecting import FaultyServer, money_is_whole, soon, stops_clean, wait_for
 from live.ocs_server import OcsServer
 from live.wire import CCR, INITIAL, TERMINATION, UPDATE, Gateway, ccr, mscc
 
@@ -157,10 +155,3 @@ def recovers(server: OcsServer, gateway: Gateway) -> None:
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + END_SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)

@@ -6,12 +6,11 @@ import signal
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from faults.injecting import END_SECONDS, FaultyServer, money_is_whole, soon, stops_clean
+from faults.injecting import END_SECONDS, FaultyServer, money_is_whole, soon, stops_clean, wait_for
 from live.load import Load
 from live.ocs_server import OcsServer, free_ports
 from live.wire import CCR, DPR, INITIAL, TERMINATION, Gateway, ccr, mscc
@@ -174,13 +173,6 @@ def test_sigterm_under_load(tmp_path: Path) -> None:
         assert [load.fault for load in loads] == ["", "", ""]
         money_is_whole(server, credited=CREDIT, consumed=sum(load.reported for load in loads))
         stops_clean(server)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + END_SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @pytest.mark.live
