@@ -113,6 +113,8 @@ class Door:
     def __exit__(self, *_: object) -> None:
         for one in (self._listener, *self._sockets):
             _end(one)
+        for _, passing in self._passing:  # what they saw last is in the capture before it is closed
+            passing.join()
 
     def _accept(self) -> None:
         while True:
