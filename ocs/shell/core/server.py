@@ -26,8 +26,9 @@ from ocs.shell import dictionaries, logs
 from ocs.shell.clock import Clock
 from ocs.shell.config import Config
 from ocs.shell.core.admission import ConfiguredPeer, Doorkeeper
+from ocs.shell.core.backlog import EXIT_BUG
 from ocs.shell.core.committer import Committer
-from ocs.shell.core.core import EXIT_BUG, Core
+from ocs.shell.core.core import Core
 from ocs.shell.core.core_link import CoreLink
 from ocs.shell.core.listening import addresses, gy_servers, http_socket, place_of
 from ocs.shell.core.measures import Measures
