@@ -23,10 +23,11 @@ log = structlog.get_logger()
 class ListeningSocket(socket.socket):
     """A socket whose `accept` closes what it has no descriptor for."""
 
-    __slots__ = ("_spare", "_told_at", "_turned_away")
+    __slots__ = ("_pausing", "_spare", "_told_at", "_turned_away")
 
     def __init__(self, family: int = -1, kind: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         super().__init__(family, kind, proto, fileno)
+        self._pausing = False
         self._turned_away = 0
         self._told_at = -TOLD_SECONDS
         self._spare: int | None = None
@@ -38,12 +39,20 @@ class ListeningSocket(socket.socket):
         Raises:
             BlockingIOError: there is none, or it was turned away; one at a time, so that a crowd holds nobody up.
         """
+        if self._spare is None:
+            self._hold()  # another thread was quicker last time
         try:
             return super().accept()
         except OSError as error:
-            if error.errno not in OUT_OF or self._spare is None:
+            if error.errno not in OUT_OF:
                 raise
-            self._turn_away(error)
+            if self._spare is not None:
+                self._turn_away(error)
+            elif not self._pausing:
+                # `asyncio` waits a second now, and asks on all the same, as often as the backlog is long.
+                self._pausing = True
+                raise
+        self._pausing = False
         raise BlockingIOError
 
     def close(self) -> None:
@@ -68,7 +77,7 @@ class ListeningSocket(socket.socket):
             )
 
     def _hold(self) -> None:
-        with suppress(OSError):  # the next one that closes brings it back
+        with suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _release(self) -> None:
