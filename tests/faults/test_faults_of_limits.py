@@ -54,22 +54,6 @@ def test_no_descriptor_is_left(tmp_path: Path) -> None:
         stops_clean(server)
 
 
-def test_no_descriptor_is_left_for_readers(tmp_path: Path) -> None:
-    with OcsServer(tmp_path) as server:
-        server.add_operator(credit=CREDIT)
-        follower = server.follower()
-        with Gateway(server.gy_port, host=OWN).open() as gateway, ExitStack() as waiting:
-            usual = no_more_files(follower)
-            for number in range(10):
-                is_turned_away(server.api_port, waiting)
-                charged(gateway, f"{OWN};reader;{number}")
-            resource.prlimit(follower, resource.RLIMIT_NOFILE, usual)
-            recovers(server, gateway)
-        assert server.follower() == follower, "it goes on, too"
-        money_is_whole(server, credited=CREDIT, consumed=12)
-        stops_clean(server)
-
-
 def test_no_thread_is_left(tmp_path: Path) -> None:
     """The core needs one for each follower that it starts."""
     with FaultyServer(tmp_path) as server:
