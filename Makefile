@@ -47,7 +47,7 @@ soak: $(VENV)/.stamp  ## the long runs: hundreds of kills, thousands of historie
 		tests/shell/cli/test_capture.py tests/shell/books/test_books.py
 
 faults: $(VENV)/.stamp  ## inject each row of the fault matrix; writes docs/faults.md
-	@$(BIN)/pytest -m fault --fault-page docs/faults.md
+	@$(BIN)/pytest -m fault --fault-page=docs/faults.md
 
 interop: $(VENV)/.stamp  ## other stacks against a real server, and Wireshark; installs them
 	@PYTHONPATH=tests $(BIN)/python -m interop.packages
