@@ -158,6 +158,7 @@ class _Places:
         self.identities: list[tuple[int, int]] = []  # Subscription-Id-Type and place
         self._by_path: dict[Path, list[int]] = {}
         self._counters: dict[int, list[int]] = {}  # by MSCC, in the order of _COUNTERS
+        self._units: dict[int, int] = {}  # by MSCC, the Used-Service-Unit that counts
         kinds: dict[int, int] = {}  # Subscription-Id-Type, by where its group stands
         if is_initial:
             kinds = {
@@ -199,8 +200,9 @@ class _Places:
         counters = self._counters.setdefault(leaf.groups[0] if leaf.groups else leaf.start, [_ABSENT] * 3)
         if leaf.path in _COUNTERS:
             which = _COUNTERS.index(leaf.path)
-            if counters[which] != _ABSENT:
-                raise UnlearnableLayout
+            mscc, unit = leaf.groups
+            if counters[which] != _ABSENT or self._units.setdefault(mscc, unit) != unit:
+                raise UnlearnableLayout  # of several Used-Service-Units the sum counts
             counters[which] = self._take(leaf, is_number=True)
 
     def only(self, path: Path) -> int:

@@ -101,10 +101,13 @@ LEFT_TO_THE_FULL_READING: dict[str, Callable[[], bytes]] = {
     "units at command level": lambda: ccr(INITIAL, 0, extra=avp.grouped(Avp.REQUESTED_SERVICE_UNIT)),
     "proxy": lambda: ccr(INITIAL, 0, service(), extra=PROXY),
     "used units twice": lambda: ccr(UPDATE, 1, TWICE),
+    "used units twice, each with a counter of its own": lambda: ccr(UPDATE, 1, TOTAL_AND_INPUT),
 }
 PROXY = avp.grouped(Avp.PROXY_INFO, avp.utf8(280, "relay"), avp.encode(33, b"state"))
 _USED = avp.grouped(Avp.USED_SERVICE_UNIT, avp.unsigned64(Avp.CC_TOTAL_OCTETS, 5))
+_INPUT = avp.grouped(Avp.USED_SERVICE_UNIT, avp.unsigned64(Avp.CC_INPUT_OCTETS, 7))
 TWICE = avp.grouped(Avp.MULTIPLE_SERVICES_CREDIT_CONTROL, avp.unsigned32(Avp.RATING_GROUP, 1), _USED, _USED)
+TOTAL_AND_INPUT = avp.grouped(Avp.MULTIPLE_SERVICES_CREDIT_CONTROL, avp.unsigned32(Avp.RATING_GROUP, 1), _USED, _INPUT)
 
 
 def outcome(read: Callable[[], CreditControlRequest]) -> object:
