@@ -353,7 +353,6 @@ def _apply_first(state: Charging, event: Stepped, opening: Opening, group: Group
     steps = event.services
     if event.state != OPEN or opening.emergency or event.gateway is None or not opening.operator:
         return False
-    answer = pack_plain_answer(event.number, event.request_type, event.digest, steps)
     values: list[int] = [
         FORMAT,
         OPEN,
@@ -361,7 +360,7 @@ def _apply_first(state: Charging, event: Stepped, opening: Opening, group: Group
         NO_CAUSE,
         len(steps),
         1,  # answers
-        len(answer),
+        0,  # octets of the answer
         event.number,
         opening.operator,
         0,  # gateway
@@ -385,3 +384,5 @@ def _apply_first(state: Charging, event: Stepped, opening: Opening, group: Group
     packed = layout_of(len(steps)).pack(*values) + answer + tail_of(opening.imsi, opening.apn)
     sessions.put_new(SessionId(event.session_id), packed, opening.operator, event.deadline)
     return True
+    answer = pack_plain_answer(event.number, event.request_type, event.digest, steps)
+    values[ANSWERS_OCTETS] = len(answer)

@@ -10,9 +10,11 @@ from ocs import image
 from ocs.credit_control import applying, charging, express
 from ocs.credit_control.event import State, Stepped
 from ocs.credit_control.policy import Policy
+from ocs.diameter import avp
+from ocs.diameter.codes import Avp, ResultCode
 from ocs.errors import DiameterError, TooBusy
 from ocs.node import Recall, charge, evolve
-from ocs.units import GroupIndex, Octets, SessionId, UnixMillis
+from ocs.units import Credits, GroupIndex, Octets, SessionId, UnixMillis
 
 REQUESTS = 1500
 
@@ -152,6 +154,20 @@ def test_a_repeat_is_never_express() -> None:
     _, told = charge(node.state, node.policy, parse(first), GATEWAY, node.now)
     assert isinstance(told, Recall), "only the journal can tell"
     assert node.account().consumed == consumed
+
+
+@pytest.mark.parametrize("services", [1, 2])
+def test_a_first_grant_may_be_larger_than_a_plain_answer_holds(services: int) -> None:
+    node = Node(Policy(max_octets=Octets(2**40)))
+    node.operator(price=1, per=1000)
+    node.top_up(10**15)
+    groups = range(1, services + 1)
+    first = node.answer(ccr(INITIAL, 0, *[service(group, ask=2**33) for group in groups]))
+    assert [each.granted for each in first.services] == [2**33] * services
+    again = node.answer(ccr(UPDATE, 1, *[service(group, ask=2**33, used=2**33) for group in groups]))
+    assert all(each.granted > 2**33 for each in again.services)
+    assert node.answer(ccr(TERMINATION, 2)).result_code == ResultCode.SUCCESS
+    node.check()
 
 
 def test_invented_gateways_meet_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
