@@ -203,6 +203,8 @@ def _decide_first(
     account = operator.account
     if account.owed:
         return None
+    if len(request.services) > PLAIN_SERVICES_MAX:
+        return None
     opening = opening_of(state, policy, request, operator)
     profile = PROFILES.get(gateway.profile, STANDARD)
     sharing = state.sessions.open_count.get(operator.number, 0) + len(request.services)

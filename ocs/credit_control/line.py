@@ -15,7 +15,7 @@ from ocs.rating.tariff import Tariff
 from ocs.units import CREDITS_MAX, OCTETS_MAX, Credits, Octets
 
 SERVICES_MAX: Final = 256
-"""Of one session, over its whole life; gateways have a dozen.  Each request unpacks all of them."""
+"""Of one session, over its whole life, or of a one-time event; gateways have a dozen.  Each request unpacks all."""
 
 
 SUCCESS: Final = ResultCode.SUCCESS
@@ -61,8 +61,18 @@ def check_plausible(operator: Operator, session: Session, request: CreditControl
             )
         if line.service is None:
             new, count = line, count + 1
-    if new is not None and count > SERVICES_MAX:
-        key = avp.unsigned32(Avp.RATING_GROUP, max(0, new.request.key.rating_group))
+    if new is not None:
+        check_count(request, new.request, count)
+
+
+def check_count(request: CreditControlRequest, newest: ServiceRequest, count: int) -> None:
+    """Refuse more services than a session can have, `newest` being the one that is too many.
+
+    Raises:
+        InvalidAvpValue: there are more.
+    """
+    if count > SERVICES_MAX:
+        key = avp.unsigned32(Avp.RATING_GROUP, max(0, newest.key.rating_group))
         raise InvalidAvpValue(f"a session has {SERVICES_MAX} services at the most", _within(request, key))
 
 

@@ -7,6 +7,7 @@ record.
 from ocs.balance.operator import Operator
 from ocs.credit_control.charging import Charging, opening_of, refused, subscriber_refusal
 from ocs.credit_control.event import EndCause, Gateway, ServiceStep, State, Stepped, Why
+from ocs.credit_control.line import check_count
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.pricing import find_tariff
 from ocs.credit_control.request import CreditControlRequest, ServiceRequest
@@ -21,13 +22,19 @@ MOVES_NOTHING = (RequestedAction.CHECK_BALANCE, RequestedAction.PRICE_ENQUIRY)
 def decide(
     state: Charging, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis
 ) -> Stepped:
-    """Decide a CCR-E that is no repeat."""
+    """Decide a CCR-E that is no repeat.
+
+    Raises:
+        InvalidAvpValue: it names more services than a session can have.
+    """
     operator = state.operators.of(request.imsi)
     refusal = subscriber_refusal(policy, request, operator)
     opening = opening_of(state, policy, request, operator)
     if refusal is not None or operator is None:
         code, why = refusal or (ResultCode.USER_UNKNOWN, Why.UNKNOWN_OPERATOR)
         return refused(request, opening, gateway, code, why, now)
+    if request.services:
+        check_count(request, request.services[-1], len(request.services))
     steps: list[ServiceStep] = []
     available, consumed = operator.account.available, operator.account.consumed
     for service in request.services:

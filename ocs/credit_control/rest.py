@@ -63,7 +63,7 @@ WITH_IDS: Final = 4
 """A service has Service-Identifiers: its key is more than its Rating-Group."""
 IS_THIRSTY: Final = 8
 
-_layouts: Final[list[Struct]] = [Struct("<" + _HEAD + count * _SERVICE) for count in range(9)]
+_layouts: Final = [Struct("<" + _HEAD + count * _SERVICE) for count in range(33)]
 
 PLAIN: Final = 0x80
 """In an answer's kind, beside the CC-Request-Type."""
@@ -83,9 +83,9 @@ _decode_tail: Final = msgspec.msgpack.Decoder(Tail).decode
 
 def layout_of(services: int) -> Struct:
     """Give how the numbers of a session with so many services are packed."""
-    while services >= len(_layouts):
-        _layouts.append(Struct("<" + _HEAD + len(_layouts) * _SERVICE))
-    return _layouts[services]
+    if services < len(_layouts):
+        return _layouts[services]
+    return Struct("<" + _HEAD + services * _SERVICE)  # not kept: those of many services take much memory
 
 
 def pack(session: Session) -> bytes:

@@ -1,11 +1,14 @@
 """Sessions as scenes that read like a ledger: what the gateway says, what it is told, where the money is after it."""
 
+import tracemalloc
+
 import pytest
 
 from ledger_node import EVENT, GATEWAY, INITIAL, MAGMA, OPEN5GS, TERMINATION, UPDATE, Node, ccr, service
 from ocs import command as cmd
 from ocs.credit_control.event import EndCause, Note, Refused, State, Stepped, Why
 from ocs.credit_control.policy import Policy
+from ocs.credit_control.rest import SERVICE_NUMBERS, layout_of
 from ocs.diameter.codes import ResultCode
 from ocs.errors import ContradictingAvps, InvalidAvpValue
 from ocs.node import Recall
@@ -369,3 +372,27 @@ def test_a_session_has_so_many_services_at_the_most() -> None:
     with pytest.raises(InvalidAvpValue, match="256 services at the most"):
         node.charge(ccr(UPDATE, 40, service(5000)))
     assert node.answer(ccr(UPDATE, 41, service(8, used=5))).result_code == 2001
+
+
+@pytest.mark.parametrize(("kind", "action"), [(INITIAL, None), (EVENT, 0), (EVENT, 3)])
+def test_a_first_request_has_as_many_services_at_the_most(kind: int, action: int | None) -> None:
+    node = Node(SMALL)
+    node.operator()
+    node.top_up(10**12)
+    services = [service(group, ask=10) for group in range(257)]
+    with pytest.raises(InvalidAvpValue, match="256 services at the most"):
+        node.charge(ccr(kind, 0, *services, action=action))
+    assert node.answer(ccr(kind, 0, *services[1:], action=action)).result_code == 2001
+    node.check()
+
+
+def test_a_session_of_many_services_takes_no_memory_for_ever() -> None:
+    """Older journals hold one-time events of thousands."""
+    tracemalloc.start()
+    try:
+        assert layout_of(3000).size > 3000 * SERVICE_NUMBERS
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
+    assert peak < 10_000_000
