@@ -50,7 +50,7 @@ from ocs.credit_control.rest import (
 from ocs.credit_control.session import ANSWERS_KEPT
 from ocs.credit_control.sessions import ENDED_ANSWERS_KEPT
 from ocs.diameter.codes import CcRequestType, ResultCode
-from ocs.units import OCTETS_MAX, SECOND, GroupIndex, SessionId, UnixMillis
+from ocs.units import CREDITS_MAX, OCTETS_MAX, SECOND, GroupIndex, SessionId, UnixMillis
 
 # Bound once: an enum's member costs as much as a call each time it is named.
 SUCCESS: Final = ResultCode.SUCCESS
@@ -126,6 +126,8 @@ def decide(
         paid = -(-total // block)
         charged = (paid + -before // block) * price
         available -= charged
+        if numbers[place + CHARGED] + charged > CREDITS_MAX:
+            return None
         if used > numbers[place + GRANTED]:
             notes |= OVER_GRANT
         granted, reserved, why, report_at, holding = NOTHING, NOTHING, NOTHING_ASKED, NOTHING, -1

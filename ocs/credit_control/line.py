@@ -52,7 +52,9 @@ def check_plausible(operator: Operator, session: Session, request: CreditControl
     new: Line | None = None
     count = len(session.services)
     for line in lines:
-        if line.total > OCTETS_MAX or (line.charged and spent > CREDITS_MAX):
+        # What was refunded counts no more for the operator, and counts on for the service.
+        charged = line.charged + (line.service.charged if line.service is not None else 0)
+        if line.total > OCTETS_MAX or (line.charged and max(spent, charged) > CREDITS_MAX):
             used = avp.unsigned64(Avp.CC_TOTAL_OCTETS, line.request.used)
             raise InvalidAvpValue(
                 f"{line.request.used} octets more cannot be: of one service {OCTETS_MAX} are counted at the most, and "

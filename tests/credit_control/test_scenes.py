@@ -374,6 +374,20 @@ def test_a_session_has_so_many_services_at_the_most() -> None:
     assert node.answer(ccr(UPDATE, 41, service(8, used=5))).result_code == 2001
 
 
+def test_refunds_give_no_service_more_than_can_be_counted() -> None:
+    """What is refunded leaves the operator's total, and not the service's."""
+    node = Node(SMALL)
+    node.operator(price=2**40)
+    node.top_up(2**63 - 1)
+    node.charge(ccr(INITIAL, 0, service(ask=None)))
+    node.charge(ccr(UPDATE, 1, service(ask=None, used=2**22)))
+    assert node.answer(ccr(EVENT, 0, service(ask=2**22), action=1, session="refund")).result_code == 2001
+    with pytest.raises(InvalidAvpValue, match="octets more cannot be"):
+        node.charge(ccr(UPDATE, 2, service(ask=None, used=2**22)))
+    assert node.answer(ccr(UPDATE, 3, service(ask=None, used=2**22 - 1))).result_code == 2001
+    node.check()
+
+
 @pytest.mark.parametrize(("kind", "action"), [(INITIAL, None), (EVENT, 0), (EVENT, 3)])
 def test_a_first_request_has_as_many_services_at_the_most(kind: int, action: int | None) -> None:
     node = Node(SMALL)
