@@ -215,7 +215,9 @@ def _decide_first(
     for wanted in request.services:
         rating_group, asked = wanted.key.rating_group, wanted.asked
         tariff = find_tariff(state.tariffs, policy, opening, rating_group)
-        if tariff is None or not tariff.price or wanted.service_ids or wanted.other_unit or wanted.used:
+        if tariff is None or not tariff.price or wanted.service_ids or wanted.other_unit:
+            return None
+        if wanted.used or wanted.unequal:
             return None
         granted, reserved, why, report_at, holding = NOTHING, NOTHING, NOTHING_ASKED, NOTHING, -1
         if asked != NOT_ASKED:

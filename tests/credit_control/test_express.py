@@ -170,6 +170,25 @@ def test_a_first_grant_may_be_larger_than_a_plain_answer_holds(services: int) ->
     node.check()
 
 
+def differs(node: Node, message: bytes) -> bool:
+    """Tell whether a request is decided another way than the rules do."""
+    request, state = parse(message), node.state.charging
+    event = express.decide(state, node.policy, request, GATEWAY, node.now)
+    session = state.sessions.get(request.session_id)
+    return event is not None and event != charging.decide(state, node.policy, request, session, GATEWAY, node.now)
+
+
+def test_unequal_counters_are_noted_of_a_first_request() -> None:
+    node = Node()
+    node.operator()
+    node.top_up(10**12)
+    used = (avp.unsigned64(code, 5 * place) for place, code in enumerate((Avp.CC_TOTAL_OCTETS, Avp.CC_INPUT_OCTETS)))
+    members = (*used, avp.unsigned64(Avp.CC_OUTPUT_OCTETS, 1))
+    unit = avp.grouped(Avp.USED_SERVICE_UNIT, *members)
+    mscc = avp.grouped(Avp.MULTIPLE_SERVICES_CREDIT_CONTROL, avp.unsigned32(Avp.RATING_GROUP, 1), unit)
+    assert not differs(node, ccr(INITIAL, 0, mscc))
+
+
 def test_invented_gateways_meet_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ocs.credit_control.sessions.GATEWAYS_MAX", 3)
     node = Node()
