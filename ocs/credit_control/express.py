@@ -103,8 +103,9 @@ def decide(
     end = FIRST_SERVICE + services * SERVICE_NUMBERS
     sharing = sessions.open_count[number] - 1 + len(request.services)
     validity = 0 if ending else policy.validity_seconds
-    # Less than there is, for what is reserved now comes back; where this is plenty, that is too.
+    # Less than there is, for what is reserved now comes back; where what is left in the end is plenty, all before was.
     available: int = account.available
+    plenty = 0
     steps = []
     notes = 0
     for wanted in request.services:
@@ -125,17 +126,19 @@ def decide(
             return None
         paid = -(-total // block)
         charged = (paid + -before // block) * price
-        available -= charged
         if numbers[place + CHARGED] + charged > CREDITS_MAX:
             return None
+        available -= charged
         if used > numbers[place + GRANTED]:
             notes |= OVER_GRANT
         granted, reserved, why, report_at, holding = NOTHING, NOTHING, NOTHING_ASKED, NOTHING, -1
         if asked != NOT_ASKED and not ending:
             elapsed_ms = now - numbers[place + GRANTED_AT]
             granted, why = wish(policy, asked, used, max(SECOND, elapsed_ms), operator.grant_max)
-            if available < 0 or available // price * block <= granted * sharing:
+            shared = granted * sharing
+            if total + shared >= OCTETS_MAX:
                 return None
+            plenty = max(plenty, (shared // block + 1) * price)
             reserved = (-(-(total + granted) // block) - paid) * price
             available -= reserved
             if profile.threshold:
@@ -163,7 +166,7 @@ def decide(
                 asked,
             )
         )
-    if available < 0:
+    if available < plenty:
         return None
     deadline = now
     if not ending:
@@ -200,12 +203,12 @@ def _decide_first(
     operator = state.operators.of(request.imsi)
     if operator is None or request.single or subscriber_refusal(policy, request, operator) is not None:
         return None
+    if len(request.services) > PLAIN_SERVICES_MAX:
+        return None
     if state.sessions.open_total >= policy.sessions_max or not state.sessions.has_room_for(gateway):
         return None
     account = operator.account
     if account.owed:
-        return None
-    if len(request.services) > PLAIN_SERVICES_MAX:
         return None
     opening = opening_of(state, policy, request, operator)
     profile = PROFILES.get(gateway.profile, STANDARD)
@@ -223,7 +226,8 @@ def _decide_first(
         if asked != NOT_ASKED:
             price, block = tariff.price, tariff.per_octets
             granted, why = wish(policy, asked, wanted.used, SECOND, operator.grant_max)
-            if available // price * block <= granted * sharing:
+            shared = granted * sharing
+            if shared >= OCTETS_MAX or available // price * block <= shared:
                 return None
             reserved = -(-granted // block) * price
             available -= reserved
@@ -384,11 +388,11 @@ def _apply_first(state: Charging, event: Stepped, opening: Opening, group: Group
         reserved += step.reserved
         granted_at = event.at if step.granted else 0
         values += (step.rating_group, step.tariff, 0, 0, step.granted, step.reserved, 0, granted_at, False)
+    answer = pack_plain_answer(event.number, event.request_type, event.digest, steps)
+    values[ANSWERS_OCTETS] = len(answer)
     sessions = state.sessions
     values[GATEWAY] = sessions.place_of(event.gateway)
     transfer.settle(state.operators[opening.operator].account, NOTHING, NOTHING, NOTHING, reserved)
     packed = layout_of(len(steps)).pack(*values) + answer + tail_of(opening.imsi, opening.apn)
     sessions.put_new(SessionId(event.session_id), packed, opening.operator, event.deadline)
     return True
-    answer = pack_plain_answer(event.number, event.request_type, event.digest, steps)
-    values[ANSWERS_OCTETS] = len(answer)

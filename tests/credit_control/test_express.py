@@ -178,6 +178,30 @@ def differs(node: Node, message: bytes) -> bool:
     return event is not None and event != charging.decide(state, node.policy, request, session, GATEWAY, node.now)
 
 
+def test_what_a_later_service_costs_is_not_plenty_for_an_earlier_one() -> None:
+    node = Node(Policy(default_octets=Octets(10_000), min_octets=Octets(100)))
+    node.operator(price=1, per=1)
+    node.step(cmd.AddTariff("home", 3, None, Credits(1), Octets(10**6)))
+    node.top_up(1_000_000)
+    for place in range(30):
+        node.charge(ccr(INITIAL, 0, session=f"s{place}"))
+    node.charge(ccr(INITIAL, 0, service(1), service(2), service(3)))
+    assert not differs(node, ccr(UPDATE, 1, service(1), service(2, ask=None, used=960_000)))
+    assert not differs(node, ccr(UPDATE, 1, service(1), service(2, ask=None, used=960_000), service(3)))
+    assert not differs(node, ccr(UPDATE, 1, service(2, ask=None, used=960_000), service(1)))
+
+
+@pytest.mark.parametrize("used", [2**62 - 10**8, 2**62 - 10**6, 2**62 - 1, 2**62])
+def test_a_grant_never_leads_beyond_what_is_counted(used: int) -> None:
+    node = Node()
+    node.operator(price=1, per=2**50)
+    node.top_up(10**9)
+    node.charge(ccr(INITIAL, 0, service()))
+    message = ccr(UPDATE, 1, service(used=used))
+    assert not differs(node, message)
+    assert node.answer(message).services[0].granted <= 2**62 - used
+
+
 def test_unequal_counters_are_noted_of_a_first_request() -> None:
     node = Node()
     node.operator()
