@@ -35,6 +35,8 @@ CREDITS_MAX: Final = Credits(2**63 - 1)
 OCTETS_MAX: Final = Octets(2**62)
 """More than any session moves (four exbibytes); a report above it is a broken counter (RFC 8506 section 8.19)."""
 
+UNSIGNED32_MAX: Final = 2**32 - 1
+
 SESSION_ID_OCTETS_MAX: Final = 255
 """Longer than any gateway's; bounds what one session costs in memory."""
 

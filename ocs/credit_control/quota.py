@@ -10,7 +10,7 @@ import msgspec
 
 from ocs.credit_control.event import Why
 from ocs.credit_control.policy import Policy
-from ocs.units import SECOND, Octets
+from ocs.units import SECOND, UNSIGNED32_MAX, Octets
 
 # Bound once: an enum's member costs as much as a call each time it is named.
 DEFAULT_SIZE: Final = Why.DEFAULT_SIZE
@@ -74,5 +74,5 @@ def wish(policy: Policy, asked: int, used: int, elapsed_ms: int, operator_max: i
 
 
 def threshold(policy: Policy, octets: int) -> Octets:
-    """Give the Volume-Quota-Threshold: how many octets are left when the gateway reports; 0 for none."""
-    return Octets(octets * policy.threshold_percent // 100)
+    """Give the Volume-Quota-Threshold, an Unsigned32: how many octets are left when the gateway reports; 0 for none."""
+    return Octets(min(octets * policy.threshold_percent // 100, UNSIGNED32_MAX))

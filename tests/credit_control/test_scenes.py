@@ -296,6 +296,17 @@ def test_one_time_events() -> None:
         it.answer(ccr(EVENT, 0, service(ask=10_000), session="e8"))
 
 
+@pytest.mark.parametrize("kind", [INITIAL, UPDATE])
+def test_the_threshold_of_a_large_grant_can_be_told(kind: int) -> None:
+    it = node(credit=10**15, policy=Policy(max_octets=Octets(2**40)))
+    if kind == UPDATE:
+        it.answer(ccr(INITIAL, 0))
+    request = ccr(kind, 1, service(ask=2**40))
+    told = it.answer(request)
+    assert (told.services[0].granted, told.services[0].threshold) == (2**40, 2**32 - 1)
+    assert it.octets(request, told)
+
+
 def test_a_session_to_be_terminated_is_refused_at_its_next_update() -> None:
     it = node()
     it.answer(ccr(INITIAL, 0, service()))
