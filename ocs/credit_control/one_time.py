@@ -36,14 +36,16 @@ def decide(
     if request.services:
         check_count(request, request.services[-1], len(request.services))
     steps: list[ServiceStep] = []
-    available, consumed = operator.account.available, operator.account.consumed
+    available, consumed, told = operator.account.available, operator.account.consumed, Credits(0)
     for service in request.services:
         tariff = find_tariff(state.tariffs, policy, opening, service.key.rating_group)
-        step = _service(policy, request.action, operator, service, tariff, available, consumed)
+        step = _service(policy, request.action, operator, service, tariff, available, consumed, told)
         if request.action == RequestedAction.DIRECT_DEBITING:
             available = Credits(available - step.charged)
         elif request.action == RequestedAction.REFUND_ACCOUNT:
             consumed = Credits(consumed + step.charged)
+        elif request.action == RequestedAction.PRICE_ENQUIRY:
+            told = Credits(told + step.charged)
         steps.append(step)
     code, why = ResultCode.SUCCESS, Why.ACTION_DONE
     if not steps:
@@ -79,6 +81,7 @@ def _service(
     tariff: Tariff | None,
     available: Credits,
     consumed: Credits,
+    told: Credits,
 ) -> ServiceStep:
     """Decide one service of the event; `charged` is its price, negative where it goes back."""
     octets = Octets(max(service.asked, 0) or service.used)
@@ -101,7 +104,7 @@ def _service(
                 code, why = ResultCode.UNABLE_TO_COMPLY, Why.NO_BALANCE
             case RequestedAction.CHECK_BALANCE:
                 granted = octets if enough else Octets(0)
-            case _ if cost > CREDITS_MAX:
+            case _ if told + cost > CREDITS_MAX:
                 code, why = ResultCode.RATING_FAILED, Why.UNIT_UNKNOWN
             case _:
                 charged = cost

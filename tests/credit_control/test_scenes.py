@@ -296,6 +296,14 @@ def test_one_time_events() -> None:
         it.answer(ccr(EVENT, 0, service(ask=10_000), session="e8"))
 
 
+def test_the_sum_of_many_prices_can_be_told() -> None:
+    it = node()
+    request = ccr(EVENT, 0, *[service(group, ask=2**62) for group in range(5)], action=3)
+    told = it.answer(request)
+    assert [each.result_code for each in told.services] == [2001, 5031, 5031, 5031, 5031]
+    assert it.octets(request, told)
+
+
 @pytest.mark.parametrize("kind", [INITIAL, UPDATE])
 def test_the_threshold_of_a_large_grant_can_be_told(kind: int) -> None:
     it = node(credit=10**15, policy=Policy(max_octets=Octets(2**40)))
