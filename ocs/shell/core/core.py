@@ -191,7 +191,12 @@ class Core:
                 self._fail(connection, request, error)
             else:
                 asked.append((request, charged, form))
-        promises = [self._promise(connection, *served) for served in self._charge(connection, asked)]
+        promises: list[Promise] = []
+        for served in self._charge(connection, asked):
+            try:
+                promises.append(self._promise(connection, *served))
+            except Exception as error:  # noqa: BLE001  # what it tells stands, and the others are told theirs
+                self._fail(connection, served[0], error)
         if promises:
             self.committer.promise(promises)
 
@@ -331,16 +336,15 @@ class Core:
         try:
             event = await self.recollect(recall.request.session_id, recall.request.number)
             decision = self.step(cmd.Recalled(recall.request, recall.gateway, event))
+            answer = decision.outcome
+            assert isinstance(answer, StoredAnswer)
+            promise = self._promise(connection, request, recall.request, None, decision.event, answer)
         except Unavailable as error:
             self._refuse(connection, request, TooBusy(str(error)))
-            return
-        except DiameterError as error:
-            self._refuse(connection, request, error)
-            return
-        answer = decision.outcome
-        assert isinstance(answer, StoredAnswer)
-        promise = self._promise(connection, request, recall.request, None, decision.event, answer)
-        self.committer.promise([promise])
+        except Exception as error:  # noqa: BLE001  # else its gateway would wait in vain
+            self._fail(connection, request, error)
+        else:
+            self.committer.promise([promise])
 
     def _note(self, event: Event) -> None:
         """Count an event, and log what someone should know of."""
