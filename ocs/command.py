@@ -101,10 +101,14 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recalled(NamedTuple):
-    """A CCR again, with what the journal knows of it: the event that served it once, or None."""
+    """A CCR again, with what the journal knows of it: the event that served it once, or None.
+
+    `newest` is the number of the session's newest answer when the journal was asked, -1 for none.
+    """
 
     request: CreditControlRequest
     gateway: Gateway
+    newest: int
     event: Stepped | None
 
 

@@ -54,6 +54,8 @@ class Recall(NamedTuple):
 
     request: CreditControlRequest
     gateway: Gateway
+    newest: int
+    """The number of the session's newest answer; while that is kept, so is every answer that the journal may lack."""
 
 
 class Done(NamedTuple):
@@ -135,13 +137,14 @@ def charge(state: State, policy: Policy, request: CreditControlRequest, gateway:
     if session is None:
         initial = request.request_type in OPENING_TYPES
         if not initial or (request.flags & RETRANSMITTED and request.request_type == CcRequestType.EVENT):
-            return None, Recall(request, gateway)
+            return None, Recall(request, gateway, -1)
         return _serve(state, policy, request, None, gateway, now)
     answered = session.answered(request.number)
     if answered is not None:
         return _repeat(request, unpack_answer(answered), now)
-    if request.number <= session.highest and (session.state == ENDED or len(session.answers) == ANSWERS_KEPT):
-        return None, Recall(request, gateway)  # it may have been one whose answer is kept no longer
+    if request.number <= session.highest and _has_let_go(session):
+        # It may have been one whose answer is kept no longer.
+        return None, Recall(request, gateway, session.newest_number)
     if session.state != ENDED and request.request_type in LATER_TYPES:
         event = charging.decide(charging_state, policy, request, session, gateway, now)
         return event, answer_of(event)
@@ -156,14 +159,23 @@ def _repeat(request: CreditControlRequest, answered: Answer, now: UnixMillis) ->
 
 
 def _recalled(state: State, policy: Policy, command: cmd.Recalled, now: UnixMillis) -> Served:
-    request, gateway, event = command
+    request, gateway, newest, event = command
     if event is not None:
         return _repeat(request, answer_of(event), now)
     # While the journal was read the same request may have come and been served: memory speaks first.
     session = state.charging.sessions.get(request.session_id)
-    if session is not None and (answered := session.answered(request.number)) is not None:
-        return _repeat(request, unpack_answer(answered), now)
+    if session is not None:
+        answered = session.answered(request.number)
+        if answered is not None:
+            return _repeat(request, unpack_answer(answered), now)
+        if _has_let_go(session) and session.answered(newest) is None:
+            return None, Recall(request, gateway, session.newest_number)  # served, and let go, in the meantime perhaps
     return _unserved(state, policy, request, session, gateway, now)
+
+
+def _has_let_go(session: Session) -> bool:
+    """Tell whether answers of a session may be kept no longer."""
+    return session.state == ENDED or len(session.answers) == ANSWERS_KEPT
 
 
 def _unserved(

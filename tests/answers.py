@@ -23,7 +23,7 @@ def play(scene: dict[str, Any]) -> Iterator[bytes]:
         message = bytes.fromhex(exchange["request"])
         decision = node.charge(message, GATEWAYS[scene["gateway"]])
         if isinstance(decision.outcome, Recall):
-            decision = node.step(cmd.Recalled(decision.outcome.request, decision.outcome.gateway, None))
+            decision = node.step(cmd.Recalled(*decision.outcome, None))
         assert isinstance(decision.outcome, Answer)
         yield node.octets(message, decision.outcome)
         node.now += 1000

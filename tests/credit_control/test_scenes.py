@@ -150,7 +150,7 @@ def test_a_repeat_older_than_memory_is_looked_up() -> None:
     assert isinstance(decision.outcome, Recall)
     served = next(event for event in it.events if isinstance(event, Stepped) and event.number == 2)
     before = money(it)
-    again = it.step(cmd.Recalled(decision.outcome.request, GATEWAY, served))
+    again = it.step(cmd.Recalled(*decision.outcome, served))
     assert again.event is None
     assert again.outcome.services[0].granted == 2000  # type: ignore[union-attr]
     assert money(it) == before
@@ -158,11 +158,34 @@ def test_a_repeat_older_than_memory_is_looked_up() -> None:
     assert isinstance(late.event, Stepped), "a jump in numbers is a new request"
 
 
+@pytest.mark.parametrize("ending", [False, True])
+def test_what_was_served_and_let_go_while_the_journal_was_read_is_looked_up_again(*, ending: bool) -> None:
+    it = node(credit=1_000_000)
+    it.answer(ccr(INITIAL, 0, service()))
+    for number in range(100, 110):
+        it.answer(ccr(UPDATE, number, service(used=10)))
+    late = ccr(UPDATE, 50, service(used=500))
+    first, again = it.charge(late).outcome, it.charge(late).outcome
+    assert isinstance(first, Recall)
+    assert isinstance(again, Recall)
+    served = it.step(cmd.Recalled(*first, None)).event
+    assert isinstance(served, Stepped)
+    for number in range(110, 112 if ending else 120):
+        it.answer(ccr(TERMINATION if ending and number == 111 else UPDATE, number, service(ask=None, used=10)))
+    before = money(it)
+    asked_again = it.step(cmd.Recalled(*again, None)).outcome
+    assert isinstance(asked_again, Recall)
+    told = it.step(cmd.Recalled(*asked_again, served))
+    assert told.event is None
+    assert told.outcome.services[0].granted == 2000  # type: ignore[union-attr]
+    assert money(it) == before
+
+
 def test_use_of_an_unknown_session_is_5002_and_on_the_list() -> None:
     it = node()
     decision = it.charge(ccr(TERMINATION, 3, service(ask=None, used=99), session="gone"))
     assert isinstance(decision.outcome, Recall)
-    decision = it.step(cmd.Recalled(decision.outcome.request, GATEWAY, None))
+    decision = it.step(cmd.Recalled(*decision.outcome, None))
     assert isinstance(decision.event, Refused)
     assert (decision.event.used, decision.event.result_code) == (99, 5002)
     assert money(it) == (7500, 0, 0, 0)

@@ -72,7 +72,7 @@ def serve(node: Node, message: bytes, forms: Forms, rng: Random) -> tuple[bytes,
         assert request == RECEPTION.receive_in_full(message, "visited.example")
         decision = node.step(cmd.Charge(request, rng.choice((GATEWAY, MAGMA, OPEN5GS))))
         if isinstance(decision.outcome, Recall):
-            decision = node.step(cmd.Recalled(decision.outcome.request, decision.outcome.gateway, None))
+            decision = node.step(cmd.Recalled(*decision.outcome, None))
     except DiameterError as error:
         return base.error_answer(message, LOCAL, error), False
     assert isinstance(decision.outcome, Answer)

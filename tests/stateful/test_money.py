@@ -72,7 +72,7 @@ class Money(RuleBasedStateMachine):
             for event in self.node.events
             if isinstance(event, Stepped) and (event.session_id, event.number) == (request.session_id, request.number)
         ]
-        return self.node.step(cmd.Recalled(request, decision.outcome.gateway, served[-1] if served else None))
+        return self.node.step(cmd.Recalled(*decision.outcome, served[-1] if served else None))
 
     def send(self, message: bytes, gateway: object) -> Answer:
         decision = self.charge(message, gateway)

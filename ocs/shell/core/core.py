@@ -324,21 +324,26 @@ class Core:
     def _recall(self, connection: DiameterConnection, request: Request, recall: Recall) -> None:
         """Ask the follower, which reads the journal, whether this request was served before."""
         self.measures.recalls += 1
-        if self.recollect is None:
+        recollect = self.recollect
+        if recollect is None:
             self._refuse(connection, request, TooBusy("the journal's reader is starting; try again in a moment"))
             return
-        task = asyncio.get_running_loop().create_task(self._recollected(connection, request, recall))
+        task = asyncio.get_running_loop().create_task(self._recollected(recollect, connection, request, recall))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _recollected(self, connection: DiameterConnection, request: Request, recall: Recall) -> None:
-        assert self.recollect is not None
+    async def _recollected(
+        self, recollect: Recollector, connection: DiameterConnection, request: Request, recall: Recall
+    ) -> None:
+        charged = recall.request
+        decision = Decision(None, recall)
         try:
-            event = await self.recollect(recall.request.session_id, recall.request.number)
-            decision = self.step(cmd.Recalled(recall.request, recall.gateway, event))
-            answer = decision.outcome
-            assert isinstance(answer, StoredAnswer)
-            promise = self._promise(connection, request, recall.request, None, decision.event, answer)
+            while isinstance(decision.outcome, Recall):
+                served = await recollect(charged.session_id, charged.number)
+                decision = self.step(cmd.Recalled(*decision.outcome, served))
+            told = decision.outcome
+            assert isinstance(told, StoredAnswer)
+            promise = self._promise(connection, request, charged, None, decision.event, told)
         except Unavailable as error:
             self._refuse(connection, request, TooBusy(str(error)))
         except Exception as error:  # noqa: BLE001  # else its gateway would wait in vain
