@@ -138,7 +138,9 @@ def decide(
             shared = granted * sharing
             if total + shared >= OCTETS_MAX:
                 return None
-            plenty = max(plenty, (shared // block + 1) * price)
+            needed = (shared // block + 1) * price
+            if needed > plenty:
+                plenty = needed
             reserved = (-(-(total + granted) // block) - paid) * price
             available -= reserved
             if profile.threshold:
