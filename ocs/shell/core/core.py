@@ -142,12 +142,12 @@ class Core:
         state.group = committer.filling
         try:
             evolve(state, event, answer)
+            committer.submit(event)
         except BaseException:
             # Half of an event may be in the state: nothing can be answered from it any more.  The journal does not
             # hold the event, so the next start is sound.
-            log.critical("a bug in evolve; stopping", exc_info=True, of=type(event).__name__)
+            log.critical("an event is applied or recorded by halves; stopping", exc_info=True, of=type(event).__name__)
             os._exit(EXIT_BUG)
-        committer.submit(event)
         if not isinstance(event, Stepped) or event.notes:
             self._note(event)
 

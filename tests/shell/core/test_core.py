@@ -1,6 +1,7 @@
 """Requests that were read together: each is served as if it had come alone, and a bug met by one harms no other."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -207,3 +208,19 @@ def test_a_bug_in_looking_a_request_up_is_told() -> None:
 
     asyncio.run(play())
     assert scene.code(message) == ResultCode.UNABLE_TO_COMPLY
+
+
+def test_what_is_applied_and_cannot_be_recorded_ends_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else others would be answered from a state that the journal does not hold."""
+    scene = Scene()
+
+    def submit(_: Event) -> None:
+        raise MemoryError
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(scene.journal, "submit", submit)
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(SystemExit):
+        scene.serve([ccr(INITIAL, 0, service())])
