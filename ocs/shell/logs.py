@@ -4,10 +4,12 @@ An IMSI is personal data: six digits name the operator and the last two tell two
 unless `logging.full_imsi` says otherwise.
 """
 
+import io
 import logging
 import re
 import sys
-from typing import Final
+from contextlib import suppress
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -18,6 +20,25 @@ _STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What moves a terminal's cursor or worse; lines and tabs are left, as tracebacks have them."""
 
 _DIGITS: Final = re.compile(r"(?<![0-9])([0-9]{6})[0-9]{6,8}([0-9]{2})(?![0-9])")
+
+
+class _Unfailing(io.TextIOBase):
+    """A stream that keeps its failures to itself.
+
+    A full disk behind the log is no reason to leave a request unanswered, or to go on where the server was to stop.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure(settings: Logging) -> None:
@@ -46,7 +67,7 @@ def configure(settings: Logging) -> None:
     structlog.configure(
         processors=[*shared, traces, *masking, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)

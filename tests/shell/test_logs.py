@@ -1,9 +1,12 @@
 """What is logged can be read by people and programs, and gives no subscriber away."""
 
+import io
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterator
+from errno import ENOSPC
 from typing import Any, Literal
 
 import pytest
@@ -117,3 +120,17 @@ def test_every_long_number_is_masked(before: str, imsi: str) -> None:
 @pytest.mark.parametrize("text", ["1234567890123", "12345678901234567", "1.5", "2026-11-24", "0x" + "a" * 15, ""])
 def test_other_numbers_stay(text: str) -> None:
     assert logs.mask(None, "info", {"event": text}) == {"event": text}
+
+
+class Full(io.StringIO):
+    def write(self, _: str) -> int:
+        raise OSError(ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_log_that_cannot_be_written_harms_nobody(
+    form: Literal["json", "text"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Full())
+    logs.configure(Logging(format=form))
+    structlog.get_logger().warning("nobody reads this")
