@@ -42,6 +42,9 @@ GATEWAYS_MAX: Final = 100_000
 """Behind relays, over all time: each is kept for as long as a session may name it.  A relay that invents names meets an
 end."""
 
+GATEWAYS_OF_PEER_MAX: Final = 10_000
+"""Of one peer: a relay that invents names takes no other peer's place."""
+
 FORGOTTEN_AT_ONCE: Final = 4
 """For each event; more than can end by one, so the ended never pile up."""
 
@@ -61,6 +64,7 @@ class Sessions:
         "_drawn",
         "_drawn_from",
         "_gateway_places",
+        "_gateways_of_peer",
         "_in_hand",
         "_taken_from",
         "at_rest",
@@ -81,6 +85,7 @@ class Sessions:
         self.ended: deque[tuple[UnixMillis, SessionId]] = deque()
         self.gateways: list[Gateway] = []
         self._gateway_places: dict[Gateway, int] = {}
+        self._gateways_of_peer: dict[str, int] = {}
         self.open_count: dict[OperatorId, int] = {}
         self.open_total = 0
         self.thirsty: dict[OperatorId, dict[SessionId, None]] = {}
@@ -190,8 +195,10 @@ class Sessions:
             self.at_rest.pop(ended.popleft()[1], None)
 
     def has_room_for(self, gateway: Gateway) -> bool:
-        """Tell whether a session may come from `gateway`: it is known, or not too many are."""
-        return len(self.gateways) < GATEWAYS_MAX or gateway in self._gateway_places
+        """Tell whether a session may come from `gateway`: it is known, or not too many are, of all and of its peer."""
+        of_peer = self._gateways_of_peer.get(gateway.peer, 0)
+        is_new_welcome = len(self.gateways) < GATEWAYS_MAX and of_peer < GATEWAYS_OF_PEER_MAX
+        return is_new_welcome or gateway in self._gateway_places
 
     def place_of(self, gateway: Gateway) -> int:
         """Give the place of `gateway`, a new one if need be."""
@@ -199,6 +206,7 @@ class Sessions:
         if place is None:
             place = self._gateway_places[gateway] = len(self.gateways)
             self.gateways.append(gateway)
+            self._gateways_of_peer[gateway.peer] = self._gateways_of_peer.get(gateway.peer, 0) + 1
         return place
 
     def postpone(self, until: UnixMillis, now: UnixMillis) -> None:

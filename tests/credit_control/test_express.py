@@ -228,3 +228,21 @@ def test_invented_gateways_meet_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
             node.charge(ccr(kind, 1, service(), session=session), gateways[3])
     node.charge(ccr(UPDATE, 1, service(), session="s0"), gateways[1])
     assert node.state.charging.sessions.gateways == gateways[:3]
+
+
+def test_invented_gateways_take_no_other_peer_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocs.credit_control.sessions.GATEWAYS_OF_PEER_MAX", 3)
+    node = Node()
+    node.operator()
+    node.top_up(10**9)
+    gateways = [
+        charging.Gateway(f"g{number}.visited.example", "visited.example", "relay", "standard") for number in range(4)
+    ]
+    for number, gateway in enumerate(gateways[:3]):
+        node.charge(ccr(INITIAL, 0, service(), session=f"s{number}"), gateway)
+    node.charge(ccr(INITIAL, 0, service(), session="s3"), GATEWAY)
+    node.state = image.restore(image.chunks(node.state))
+    with pytest.raises(TooBusy, match="Origin-Host"):
+        node.charge(ccr(INITIAL, 0, service(), session="s4"), gateways[3])
+    node.charge(ccr(INITIAL, 0, service(), session="s5"), MAGMA)
+    assert node.state.charging.sessions.gateways == [*gateways[:3], GATEWAY, MAGMA]
