@@ -16,7 +16,7 @@ import msgspec
 
 from ocs.credit_control.event import ServiceStep, State
 from ocs.credit_control.request import DIGEST_OCTETS
-from ocs.credit_control.session import Answer, Service, ServiceAnswer, Session, number_of
+from ocs.credit_control.session import ANSWERS_KEPT, Answer, Service, ServiceAnswer, Session
 from ocs.diameter.codes import CcRequestType, ResultCode
 from ocs.units import Credits, GroupIndex, Octets, OperatorId, TariffId, UnixMillis
 
@@ -291,7 +291,7 @@ def _unpack_old(packed: bytes) -> Session:
     fields = msgspec.msgpack.decode(packed)
     place = Session.__struct_fields__.index("answers")
     answers = [msgspec.msgpack.decode(each[4:]) if isinstance(each, bytes) else each for each in fields[place]]
-    fields[place] = [pack_answer(msgspec.convert(answer, Answer)) for answer in answers]
+    fields[place] = [pack_answer(msgspec.convert(answer, Answer)) for answer in answers[-ANSWERS_KEPT:]]
     session = msgspec.convert(fields, Session)
-    session.highest = max(map(number_of, session.answers), default=-1)
+    session.highest = max((msgspec.convert(answer, Answer).number for answer in answers), default=-1)
     return session

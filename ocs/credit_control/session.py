@@ -7,8 +7,9 @@ import msgspec
 from ocs.credit_control.event import EndCause, State
 from ocs.units import Credits, GroupIndex, Octets, OperatorId, TariffId, UnixMillis
 
-ANSWERS_KEPT: Final = 8
-"""In memory, for repeats; older ones are found in the journal.  No gateway has more requests of one session open."""
+ANSWERS_KEPT: Final = 4
+"""In memory, for repeats; older ones are found in the journal.  Hardly a gateway has more requests of one session open,
+and each takes 27 octets of every session."""
 
 
 class ServiceAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False):

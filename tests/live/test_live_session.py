@@ -108,7 +108,7 @@ def test_a_repeat_gets_the_same_answer_and_charges_nothing(server: OcsServer) ->
 
 @pytest.mark.fault(36, 37, 38)
 def test_an_old_repeat_is_recalled_from_the_journal(server: OcsServer) -> None:
-    """A session remembers its last eight answers; the journal remembers all of them."""
+    """A session remembers its last four answers; the journal remembers all of them."""
     server.add_operator(credit=10**9)
     with Gateway(server.gy_port).open() as gateway:
         gateway.ask(CCR, ccr(gateway, "old;1", INITIAL, 0, mscc(1)))
