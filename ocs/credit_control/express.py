@@ -396,5 +396,5 @@ def _apply_first(state: Charging, event: Stepped, opening: Opening, group: Group
     values[GATEWAY] = sessions.place_of(event.gateway)
     transfer.settle(state.operators[opening.operator].account, NOTHING, NOTHING, NOTHING, reserved)
     packed = layout_of(len(steps)).pack(*values) + answer + tail_of(opening.imsi, opening.apn)
-    sessions.put_new(SessionId(event.session_id), packed, opening.operator, event.deadline)
+    sessions.put_new(SessionId(event.session_id), packed, opening.operator, event.at, event.deadline)
     return True

@@ -32,6 +32,10 @@ ENDED: Final = State.ENDED
 ENDED_KEPT_MS: Final = 10 * MINUTE
 """An ended session answers repeats from memory this long; a constant, for every process must forget the same."""
 
+FIRST_LOOK_MS: Final = ENDED_KEPT_MS
+"""A session is looked at for the first time after this long, though its deadline be later: most have ended, and their
+names need no longer be kept for supervision."""
+
 ENDED_KEPT_MAX: Final = 1_000_000
 """Under a load that never ends fewer minutes are kept: four of them at four thousand sessions a second."""
 
@@ -150,15 +154,22 @@ class Sessions:
             self.thirsty.setdefault(operator, {})[session_id] = None
         elif was_alive and self.thirsty:
             self._quenched(operator, session_id)
-        if (was_due is None or session.deadline < was_due) and self.supervision is not None:
+        if was_due is None:
+            self._watch_new(session_id, session.changed_at, session.deadline)
+        elif session.deadline < was_due and self.supervision is not None:
             self.supervision.watch(session_id, session.deadline)
 
-    def put_new(self, session_id: SessionId, packed: bytes, operator: OperatorId, deadline: UnixMillis) -> None:
+    def put_new(
+        self, session_id: SessionId, packed: bytes, operator: OperatorId, at: UnixMillis, deadline: UnixMillis
+    ) -> None:
         """Take in a session that has just begun and wants for nothing."""
         self.at_rest[session_id] = packed
         self._opened(operator)
+        self._watch_new(session_id, at, deadline)
+
+    def _watch_new(self, session_id: SessionId, at: UnixMillis, deadline: UnixMillis) -> None:
         if self.supervision is not None:
-            self.supervision.watch(session_id, deadline)
+            self.supervision.watch(session_id, min(deadline, UnixMillis(at + FIRST_LOOK_MS)))
 
     def bury(self, session_id: SessionId, operator: OperatorId, at: UnixMillis, *, was_alive: bool) -> None:
         """Note that a session ends; who calls puts its last octets to rest, behind those that ended before."""

@@ -9,6 +9,7 @@ from ocs import command as cmd
 from ocs.credit_control.event import EndCause, Note, Refused, State, Stepped, Why
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.rest import SERVICE_NUMBERS, layout_of
+from ocs.credit_control.supervision import Supervision
 from ocs.diameter.codes import ResultCode
 from ocs.errors import ContradictingAvps, InvalidAvpValue
 from ocs.node import Recall
@@ -220,6 +221,19 @@ def test_supervision_returns_the_reservation_and_keeps_what_was_charged() -> Non
     assert it.step(cmd.Supervise(SESSION)).event is not None
     assert money(it) == (6800, 0, 700, 0)
     assert isinstance(it.charge(ccr(UPDATE, 5, service(used=9))).event, Refused), "5002 from now on"
+
+
+@pytest.mark.parametrize("credit", [7500, 10**9])
+def test_an_ended_session_is_not_supervised_for_hours(credit: int) -> None:
+    it = node(credit=credit)
+    supervision = Supervision()
+    it.state.charging.sessions.supervise(supervision)
+    it.answer(ccr(INITIAL, 0, service(), session="short"))
+    it.answer(ccr(TERMINATION, 1, session="short"))
+    it.answer(ccr(INITIAL, 0, service(), session="long"))
+    it.now = UnixMillis(it.now + 601_000)
+    assert supervision.take(it.now) == [b"short", b"long"]
+    assert supervision.next_due() is None
 
 
 def test_an_answer_that_came_too_late_ends_a_session_nobody_heard_of() -> None:
