@@ -40,4 +40,5 @@ class Supervision:
         due = self.next_due()
         if due is None or due > now or self._first is None:
             return []
-        return self._buckets.pop(self._first)
+        # Once each: who was watched for an earlier deadline again and again comes together in the bucket of the last.
+        return list(dict.fromkeys(self._buckets.pop(self._first)))

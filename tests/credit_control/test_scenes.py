@@ -236,6 +236,17 @@ def test_an_ended_session_is_not_supervised_for_hours(credit: int) -> None:
     assert supervision.next_due() is None
 
 
+def test_a_session_is_supervised_once_however_often_its_deadline_came_nearer() -> None:
+    supervision = Supervision()
+    for second in (5, 4, 3):
+        supervision.watch(SESSION, UnixMillis(second * 1000))
+    for second in (4, 5, 6):
+        for session_id in supervision.take(UnixMillis(second * 1000)):
+            supervision.watch(session_id, UnixMillis(9_000))
+    assert supervision.take(UnixMillis(10_000)) == [SESSION]
+    assert supervision.next_due() is None
+
+
 def test_an_answer_that_came_too_late_ends_a_session_nobody_heard_of() -> None:
     it = node()
     it.answer(ccr(INITIAL, 0, service()))
