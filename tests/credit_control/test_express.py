@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from ledger_node import GATEWAY, INITIAL, MAGMA, OPEN5GS, TERMINATION, UPDATE, Node, ccr, parse, service
+from ledger_node import EVENT, GATEWAY, INITIAL, MAGMA, OPEN5GS, TERMINATION, UPDATE, Node, ccr, parse, service
 from ocs import command as cmd
 from ocs import image
 from ocs.credit_control import applying, charging, express
@@ -12,7 +12,7 @@ from ocs.credit_control.event import State, Stepped
 from ocs.credit_control.policy import Policy
 from ocs.diameter import avp
 from ocs.diameter.codes import Avp, ResultCode
-from ocs.errors import DiameterError, TooBusy
+from ocs.errors import DiameterError, InvalidAvpValue, TooBusy
 from ocs.node import Recall, charge, evolve
 from ocs.units import Credits, GroupIndex, Octets, SessionId, UnixMillis
 
@@ -114,6 +114,55 @@ def test_both_ways_agree(credit: int, seed: int) -> None:
     if credit == 10**15 and seed:
         assert pair.decided > REQUESTS / 25
     assert moved > REQUESTS / 10
+
+
+def odd_service(rng: Random, rating_group: int | None, most: int) -> bytes:
+    """Write one MSCC as gateways have them, and as none has."""
+    members = [avp.unsigned32(Avp.RATING_GROUP, rating_group)] if rating_group is not None else []
+    members += [avp.unsigned32(Avp.SERVICE_IDENTIFIER, each) for each in rng.choice(((),) * 9 + ((1,), (2, 1), (1, 2)))]
+    if rng.random() < 0.8:
+        asked = avp.unsigned64(Avp.CC_TOTAL_OCTETS, rng.randrange(1, 2 * most))
+        members.append(avp.grouped(Avp.REQUESTED_SERVICE_UNIT, rng.choice((b"", b"", asked))))
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        codes = rng.choice(
+            ((Avp.CC_TOTAL_OCTETS,),) * 4 + ((Avp.CC_INPUT_OCTETS, Avp.CC_OUTPUT_OCTETS, Avp.CC_TOTAL_OCTETS), ())
+        )
+        counters = [avp.unsigned64(code, rng.choice((0, 500, rng.randrange(most)))) for code in codes]
+        members.append(avp.grouped(Avp.USED_SERVICE_UNIT, *counters))
+    return avp.grouped(Avp.MULTIPLE_SERVICES_CREDIT_CONTROL, *members)
+
+
+@pytest.mark.parametrize("most", [2**16, 2**34, 2**62])
+@pytest.mark.parametrize("seed", range(4))
+def test_both_ways_agree_on_the_odd_and_the_large(most: int, seed: int) -> None:
+    """Numbers near the end of their fields, many services, and administrators who change what they can."""
+    rng = Random(f"{most} {seed}")
+    pair = Pair(Policy(max_octets=Octets(rng.choice((10**8, most))), holding_seconds=rng.choice((None, 0))))
+    node = pair.node
+    node.operator(price=rng.choice((1, 3)), per=rng.choice((1, 2**50) if most == 2**62 else (1, 1000)))
+    node.top_up(2**62)
+    groups = (None, 0, 2**32 - 1, *range(1, 20))
+    numbers: dict[str, int] = {}
+    for _ in range(REQUESTS // 3):
+        name = f"s{rng.randrange(12)}"
+        number = numbers[name] = numbers.get(name, -1) + rng.choice((1, 1, 1, 1, 1, 2))
+        kind = rng.choice((INITIAL, UPDATE, UPDATE, UPDATE, UPDATE, TERMINATION)) if number else INITIAL
+        number = 2**32 - 1 if rng.random() < 0.002 else number
+        count = rng.choice((0, 1, 1, 1, 2, 3, 12))
+        services = [odd_service(rng, group, most) for group in rng.sample(groups[: max(4, count)], count)]
+        try:
+            pair.charge(ccr(kind, number, *services, session=name), rng.choice((GATEWAY,) * 18 + (MAGMA, OPEN5GS)))
+        except InvalidAvpValue:
+            continue  # more than can be counted, already as it is read
+        node.now = UnixMillis(node.now + rng.choice((0, 10, 3_000, 200_000)))
+        if rng.random() < 0.02:
+            limit = rng.choice((None, Octets(15_000), Octets(2**62)))
+            node.step(cmd.ChangeOperator("home", [], limit))
+            node.step(cmd.AddTariff("home", rng.choice((None, 1)), None, Credits(rng.choice((0, 2))), Octets(1000)))
+            node.charge(ccr(EVENT, 0, service(1, ask=most), session=f"e{number}", action=rng.choice((0, 1))))
+    node.check()
+    pair.follow()
+    assert list(image.chunks(node.state)) == list(image.chunks(pair.twin.state))
 
 
 @pytest.mark.parametrize("services", [1, 2, 8])
