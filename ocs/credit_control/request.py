@@ -22,6 +22,10 @@ NOT_ASKED: Final = -1
 """No Requested-Service-Unit: nothing is wanted.  0 is an empty one: the server chooses."""
 
 DIGEST_OCTETS: Final = 8
+
+SERVICE_IDS_MAX: Final = 32
+"""Service-Identifiers of one service; gateways have a few.  Each request unpacks those of its whole session."""
+
 _3GPP = VENDOR_3GPP
 
 
@@ -93,7 +97,8 @@ def read(message: bytes) -> CreditControlRequest:
     """Read a CCR that passed the strict check.
 
     Raises:
-        InvalidAvpValue: a counter is beyond plausibility, an IMSI is none, or two MSCC ask for the same service.
+        InvalidAvpValue: a counter or a number of identifiers is beyond plausibility, an IMSI is none, or two MSCC name
+            the same service.
         ContradictingAvps: an EVENT_REQUEST without Requested-Action.
     """
     header = read_header(message)
@@ -205,6 +210,12 @@ def _units(message: bytes, members: list[avp.RawAvp], *, whole: avp.RawAvp | Non
             used += max(0, units.octets)
             unequal |= units.unequal
             reasons |= units.reasons
+    if len(service_ids) > SERVICE_IDS_MAX:
+        excess = avp.unsigned32(Avp.SERVICE_IDENTIFIER, service_ids[SERVICE_IDS_MAX])
+        raise InvalidAvpValue(
+            f"a service has {SERVICE_IDS_MAX} Service-Identifiers at the most",
+            avp.grouped(whole.code, excess) if whole is not None else excess,
+        )
     return ServiceRequest(
         ServiceKey(rating_group, tuple(sorted(service_ids))),
         tuple(service_ids),

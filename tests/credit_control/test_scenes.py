@@ -441,6 +441,14 @@ def test_a_session_has_so_many_services_at_the_most() -> None:
     assert node.answer(ccr(UPDATE, 41, service(8, used=5))).result_code == 2001
 
 
+def test_a_service_has_so_many_identifiers_at_the_most() -> None:
+    it = node()
+    assert it.answer(ccr(INITIAL, 0, service(service_ids=tuple(range(32))))).result_code == 2001
+    with pytest.raises(InvalidAvpValue, match="32 Service-Identifiers at the most") as told:
+        it.charge(ccr(UPDATE, 1, service(service_ids=tuple(range(33)))))
+    assert told.value.failed_avp
+
+
 def test_refunds_give_no_service_more_than_can_be_counted() -> None:
     """What is refunded leaves the operator's total, and not the service's."""
     node = Node(SMALL)
