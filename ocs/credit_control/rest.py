@@ -56,6 +56,7 @@ SERVICE_NUMBERS: Final = 9
 _HEAD: Final = "BBBBHBxIIIIIQQQQq"
 _SERVICE: Final = "qIQqQQQQB"
 SERVICES_AT: Final = 4  # where the number of services stands in the octets
+ANSWERS_AT: Final = 6
 
 EMERGENCY: Final = 1
 TERMINATING: Final = 2
@@ -186,8 +187,14 @@ def with_deadline(packed: bytes, deadline: UnixMillis) -> bytes:
 
 
 def renewed(packed: bytes) -> bytes:
-    """Give a session of a snapshot as this release packs it."""
-    return packed if packed[0] == FORMAT else pack(_unpack_old(packed))
+    """Give a session of a snapshot as this release packs it, with no more answers than it keeps."""
+    if packed[0] != FORMAT:
+        return pack(_unpack_old(packed))
+    if packed[ANSWERS_AT] <= ANSWERS_KEPT:
+        return packed
+    session = unpack(packed)
+    del session.answers[:-ANSWERS_KEPT]
+    return pack(session)
 
 
 def _service(numbers: tuple[Any, ...], place: int, service_ids: tuple[int, ...]) -> Service:

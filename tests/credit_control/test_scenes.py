@@ -6,9 +6,11 @@ import pytest
 
 from ledger_node import EVENT, GATEWAY, INITIAL, MAGMA, OPEN5GS, TERMINATION, UPDATE, Node, ccr, service
 from ocs import command as cmd
+from ocs import image
 from ocs.credit_control.event import EndCause, Note, Refused, State, Stepped, Why
 from ocs.credit_control.policy import Policy
-from ocs.credit_control.rest import SERVICE_NUMBERS, layout_of
+from ocs.credit_control.rest import SERVICE_NUMBERS, layout_of, pack
+from ocs.credit_control.session import ANSWERS_KEPT
 from ocs.credit_control.supervision import Supervision
 from ocs.diameter.codes import ResultCode
 from ocs.errors import ContradictingAvps, InvalidAvpValue
@@ -180,6 +182,26 @@ def test_what_was_served_and_let_go_while_the_journal_was_read_is_looked_up_agai
     assert told.event is None
     assert told.outcome.services[0].granted == 2000  # type: ignore[union-attr]
     assert money(it) == before
+
+
+def test_a_snapshot_with_more_answers_than_are_kept_now_is_taken() -> None:
+    it = node(credit=1_000_000)
+    kept = []
+    it.answer(ccr(INITIAL, 0, service()))
+    for number in range(1, 9):
+        it.answer(ccr(UPDATE, number, service(used=10)))
+        session = it.state.charging.sessions.get(SESSION)
+        assert session is not None
+        kept.append(session.answers[-1])
+    session.answers = kept
+    it.state.charging.sessions.at_rest[SESSION] = pack(session)
+    it.state = image.restore(image.chunks(it.state))
+    for number in range(9, 300):
+        it.answer(ccr(UPDATE, number, service(used=10)))
+    assert isinstance(it.charge(ccr(UPDATE, 2, service(used=10))).outcome, Recall)
+    session = it.state.charging.sessions.get(SESSION)
+    assert session is not None
+    assert len(session.answers) == ANSWERS_KEPT
 
 
 def test_use_of_an_unknown_session_is_5002_and_on_the_list() -> None:
@@ -397,7 +419,6 @@ def test_replay_equals_run() -> None:
     it.answer(ccr(INITIAL, 0, service(1), session="b"))
     it.step(cmd.DropAnswer(SessionId(b"b"), 0))
     it.answer(ccr(TERMINATION, 2, service(2, ask=None, used=7)))
-    from ocs import image
     from ocs.node import evolve
     from ocs.state import State as NodeState
 
