@@ -20,7 +20,6 @@ import uvicorn
 
 from ocs import errors
 from ocs.command import AdministratorCommand
-from ocs.credit_control.event import Stepped
 from ocs.node import Done
 from ocs.shell import link, logs
 from ocs.shell.api import create_app
@@ -150,12 +149,11 @@ class Follower:
         session_id = SessionId(message.session_id)
         try:
             await self._fold.reach(message.index)
-            history = await self._fold.history(session_id)
+            served = await self._fold.served(session_id, message.number)
         except errors.OcsError as error:
             log.warning("a request cannot be looked up", reason=str(error))
             return
-        served = [event for _, event in history if isinstance(event, Stepped) and event.number == message.number]
-        self._writer.write(link.frame(link.Recollection(message.ask, served[-1] if served else None)))
+        self._writer.write(link.frame(link.Recollection(message.ask, served)))
 
 
 class _Door(uvicorn.Server):

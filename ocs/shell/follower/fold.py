@@ -4,7 +4,7 @@ What is read here has been synced.  The state is the core's own, a moment later;
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Self
 
@@ -281,24 +281,53 @@ class Fold:
     # History
 
     async def history(self, session_id: SessionId) -> list[tuple[GroupIndex, Event]]:
-        """Give a session's events, the oldest first, walking back from group to group as far as they are kept."""
-        session = self.state.charging.sessions.get(session_id)
-        index = session.last if session is not None else await self.books.session_last_group(session_id)
+        """Give a session's events, the oldest first, as far back as they are kept."""
         found: list[tuple[GroupIndex, Event]] = []
+        with suppress(Unavailable):
+            found.extend(self._back(session_id, await self._last_group(session_id)))
+        return found[::-1]
+
+    async def served(self, session_id: SessionId, number: int) -> Stepped | None:
+        """Give the event that served a request, None where no request of this number was served.
+
+        Raises:
+            Unavailable: the session is open, and its history is not kept as far back: it cannot be told.
+        """
+        try:
+            for _, event in self._back(session_id, await self._last_group(session_id)):
+                if isinstance(event, Stepped) and event.number == number:
+                    return event
+        except Unavailable:
+            if session_id in self.state.charging.sessions:
+                raise
+            # Over for weeks: whatever this is, it is no repeat.
+        return None
+
+    async def _last_group(self, session_id: SessionId) -> GroupIndex | None:
+        session = self.state.charging.sessions.get(session_id)
+        return session.last if session is not None else await self.books.session_last_group(session_id)
+
+    def _back(self, session_id: SessionId, index: GroupIndex | None) -> Iterator[tuple[GroupIndex, Event]]:
+        """Walk back through a session's events, from group to group, the newest first.
+
+        Raises:
+            Unavailable: where the next is kept no longer, or too many have passed.
+        """
         for _ in range(HISTORY_GROUPS_MAX):
             if not index:
-                break
+                return
             try:
                 events = records.decode(self._history.group(index).payload)
             except NotFound:
-                break  # older than the journal is kept
+                raise Unavailable(f"group {index} is older than the journal is kept") from None
             mine = [event for event in events if _session_of(event) == session_id]
-            found.extend((index, event) for event in reversed(mine))
+            for event in reversed(mine):
+                yield index, event
             before = min((_previous(event, index) for event in mine), default=GroupIndex(0))
             if before >= index:
-                break
+                return
             index = before
-        return found[::-1]
+        raise Unavailable(f"the session has more than {HISTORY_GROUPS_MAX} groups")
 
 
 def _session_of(event: Event) -> bytes | None:

@@ -192,3 +192,33 @@ def test_a_sessions_history_is_read_back_through_journal_and_archive(tmp_path: P
 
     follow(folder.folder, act)
     folder.close()
+
+
+def test_what_is_kept_no_longer_is_not_taken_for_never_served(tmp_path: Path) -> None:
+    folder = MadeFolder(tmp_path / "data")
+    wanted = SessionId(b"long;1")
+
+    def say(kind: int, number: int, *services: bytes) -> None:
+        folder.node.state.group = GroupIndex(folder.journal.last + 1)
+        folder.commit(lambda: folder.node.charge(ccr(kind, number, *services, session="long;1")))
+
+    say(INITIAL, 0, service(1))
+    for number in (1, 2, 3):
+        folder.go_on(20)
+        say(UPDATE, number, service(1, used=1000))
+        folder.follow(snapshot=True)
+    folder.trim()
+    lose_books_and_what_is_older(folder.folder)
+
+    async def act(fold: Fold) -> None:
+        await fold.reach(folder.journal.last)
+        newest = await fold.served(wanted, 3)
+        assert newest is not None
+        assert newest.number == 3
+        with pytest.raises(Unavailable, match="older than the journal is kept"):
+            await fold.served(wanted, 0)
+        assert await fold.served(SessionId(b"never;1"), 0) is None
+        assert [event.number for _, event in await fold.history(wanted) if isinstance(event, Stepped)][-1] == 3
+
+    follow(folder.folder, act)
+    folder.close()
