@@ -9,7 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,7 +17,7 @@ import aiosqlite
 import structlog
 
 from ocs.errors import BadConfiguration, JournalFault
-from ocs.shell.books.posting import AccountEntry, Posting, ServiceEntry, SessionEntry, fit
+from ocs.shell.books.posting import INTEGER_MAX, AccountEntry, Posting, ServiceEntry, SessionEntry, fit
 from ocs.shell.books.rows import OperatorRow, ServiceRow, SessionRow, TopUpRow
 from ocs.shell.books.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 from ocs.shell.store.data_folder import FILE_MODE
@@ -148,7 +148,9 @@ class Books:
             [_session_row(session) for session in posting.written],
         )
         await connection.executemany(
-            "INSERT OR REPLACE INTO session_services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO session_services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "tariff = excluded.tariff, granted = excluded.granted, used = excluded.used, charged = excluded.charged, "
+            "overrun = excluded.overrun, reserved = excluded.reserved, result_code = excluded.result_code",
             [row for session in posting.written for row in _service_rows(session)],
         )
         await connection.execute("UPDATE progress SET group_index = ?, at = ?", (index, at))
@@ -173,18 +175,18 @@ class Books:
                 f"SELECT {_SESSION_COLUMNS} FROM sessions WHERE number IN (SELECT max(number) FROM sessions "
                 f"WHERE session_id IN ({_marks(some)}) GROUP BY session_id)"
             )
-            async with self._connection.execute(query, some) as rows:
-                async for row in rows:
-                    entry = SessionEntry(*row)
-                    entries[entry.session_id] = entry
+            for row in await self._connection.execute_fetchall(query, some):
+                entry = SessionEntry(*row)
+                entries[entry.session_id] = entry
         by_number = {entry.number: entry for entry in entries.values()}
         numbers = list(by_number)
         for place in range(0, len(numbers), IN_ONE_QUERY):
             some_numbers = numbers[place : place + IN_ONE_QUERY]
             query = f"SELECT * FROM session_services WHERE session IN ({_marks(some_numbers)})"
-            async with self._connection.execute(query, some_numbers) as rows:
-                async for number, rating_group, service_ids, *values in rows:
-                    by_number[number].services[rating_group, service_ids] = ServiceEntry(*values)
+            for number, rating_group, service_ids, *values in await self._connection.execute_fetchall(
+                query, some_numbers
+            ):
+                by_number[number].services[rating_group, service_ids] = ServiceEntry(*values)
         return entries
 
     # Reading
@@ -290,22 +292,22 @@ def _account_row(operator: int, account: AccountEntry) -> tuple[object, ...]:
     )
 
 
+_session_values: Final = attrgetter(*_SESSION_COLUMNS.split(", "))
+_service_values: Final = attrgetter("tariff", "granted", "used", "charged", "overrun", "reserved", "result_code")
+
+
 def _session_row(session: SessionEntry) -> tuple[object, ...]:
-    return tuple(fit(getattr(session, name)) for name in _SESSION_COLUMNS.split(", "))
+    row = _session_values(session)
+    is_odd = session.used > INTEGER_MAX or abs(session.charged) > INTEGER_MAX or session.overrun > INTEGER_MAX
+    return tuple(map(fit, row)) if is_odd else row
 
 
 def _service_rows(session: SessionEntry) -> Iterable[tuple[object, ...]]:
     for (rating_group, service_ids), service in session.services.items():
-        values = (
-            service.tariff,
-            service.granted,
-            service.used,
-            service.charged,
-            service.overrun,
-            service.reserved,
-            service.result_code,
-        )
-        yield session.number, rating_group, service_ids, *map(fit, values)
+        values = _service_values(service)
+        if service.used > INTEGER_MAX or abs(service.charged) > INTEGER_MAX or service.overrun > INTEGER_MAX:
+            values = tuple(map(fit, values))
+        yield session.number, rating_group, service_ids, *values
 
 
 async def _number(connection: aiosqlite.Connection, query: str) -> int:

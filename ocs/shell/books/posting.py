@@ -30,6 +30,11 @@ INTEGER_MAX: Final = 2**63 - 1
 TOLD: Final = Note.OVERRUN | Note.LATE_REPEAT | Note.UNEQUAL_COUNTERS | Note.UNASKED_SERVICE
 """The notes that become incidents.  Use above a grant is every-day business, and stands in the session's notes."""
 
+# Looked up for each event: an enum's call costs as much as all the rest of its row.
+_STATES: Final = {int(state): state.name.lower() for state in State}
+_CAUSES: Final = {int(cause): cause.name.lower() for cause in EndCause}
+_TOLD: Final = int(TOLD)
+
 Row = tuple[object, ...]
 
 
@@ -207,11 +212,11 @@ class Posting:
         session.result_code = event.result_code
         session.notes |= event.notes
         session.termination_cause = event.termination_cause or session.termination_cause
-        session.state = State(event.state).name.lower()
+        session.state = _STATES[event.state]
         if event.state == State.ENDED:
             session.ended_at = event.at
-            session.end_cause = EndCause(event.end_cause).name.lower()
-        for note in Note(event.notes) & TOLD:
+            session.end_cause = _CAUSES[event.end_cause]
+        for note in Note(event.notes & _TOLD) if event.notes & _TOLD else ():
             used = sum(step.used for step in event.services)
             self._incident(
                 index,
@@ -294,7 +299,7 @@ class Posting:
         session = self._session(event.session_id, index)
         self._release(session)
         session.state, session.ended_at, session.last_at = "ended", event.at, event.at
-        session.end_cause = EndCause(event.cause).name.lower()
+        session.end_cause = _CAUSES[event.cause]
 
     # Rows
 
@@ -334,8 +339,10 @@ class Posting:
 
 def fit(value: object) -> object:
     """Keep a number within what a column holds."""
-    return max(-INTEGER_MAX, min(INTEGER_MAX, value)) if isinstance(value, int) else value
+    if isinstance(value, int) and not -INTEGER_MAX <= value <= INTEGER_MAX:
+        return INTEGER_MAX if value > 0 else -INTEGER_MAX
+    return value
 
 
 def _key(step: ServiceStep) -> tuple[int, str]:
-    return step.rating_group, " ".join(map(str, sorted(step.service_ids)))
+    return step.rating_group, " ".join(map(str, sorted(step.service_ids))) if step.service_ids else ""

@@ -189,12 +189,14 @@ class Fold:
             groups = [group for group in self._next() if group.index <= self.target]
             if not groups:
                 raise JournalFault(f"group {self.index + 1} was synced and cannot be read")
+            gathered = asyncio.get_running_loop().time() + GATHER_SECONDS
             await self._apply(groups)
             await self._snapshot_if_due()
-            if not self._reached:
+            rest = gathered - asyncio.get_running_loop().time()
+            if not self._reached and rest > 0:
                 # Nobody waits: a few groups at a time cost the disk, which the core needs, fewer syncs.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), GATHER_SECONDS)
+                    await asyncio.wait_for(self._hurry.wait(), rest)
             self._hurry.clear()
 
     def _next(self) -> Sequence[Group]:
