@@ -94,7 +94,7 @@ class Directory:
             seen.add(prefix)
             taken = self._prefixes.get(prefix)
             if taken is not None:
-                raise Conflict(f"prefix {prefix} belongs to operator {taken.name!r}; remove it there first")
+                raise Conflict(f"prefix {prefix} belongs to operator {taken.name!r} for good; take a longer one")
             if len(prefix) > PLMN_DIGITS_MAX:
                 continue
             for other, name in plmns.items():

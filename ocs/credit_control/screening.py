@@ -50,6 +50,8 @@ REFUSALS: Final[Mapping[Rule, type[DiameterError]]] = {
     Rule.SESSION_RATE: TooBusy,
 }
 
+RATES: Final = frozenset({Rule.PEER_RATE, Rule.OPERATOR_RATE, Rule.SESSION_RATE})
+
 PLACES_MAX: Final = 100_000
 """Subscribers whose last place is remembered; the oldest are forgotten."""
 
@@ -61,6 +63,7 @@ SPEAKERS_MAX: Final = 1000
 
 INITIAL: Final = CcRequestType.INITIAL
 EVENT: Final = CcRequestType.EVENT
+TERMINATION: Final = CcRequestType.TERMINATION
 
 
 class Finding(NamedTuple):
@@ -170,14 +173,16 @@ class Screening:
             broken = _more(broken, Rule.SESSION_RATE, f"more than {self._rates.session} a second of one session")
         return broken
 
-    def refuse(self, broken: list[Finding]) -> None:
+    def refuse(self, broken: list[Finding], request: CreditControlRequest) -> None:
         """Refuse for the first of these findings whose rule refuses.
+
+        No rate refuses a CCR-T: it ends what costs.
 
         Raises:
             AuthorizationRejected, UnknownSessionId, TooBusy: as the rule says.
         """
         for rule, evidence in broken:
-            if rule in self._refused:
+            if rule in self._refused and not (rule in RATES and request.request_type == TERMINATION):
                 raise REFUSALS[rule](f"screening, {rule}: {evidence}")
 
     def _hear(self, seen: Seen, host: str, realm: str) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ledger_node import GATEWAY, INITIAL, UPDATE, Node, ccr, parse, service
+from ledger_node import GATEWAY, INITIAL, TERMINATION, UPDATE, Node, ccr, parse, service
 from ocs.credit_control.request import CreditControlRequest
-from ocs.credit_control.screening import REFUSALS, Agreement, Mode, Rates, Rule, Screening, Seen
+from ocs.credit_control.screening import RATES, REFUSALS, Agreement, Finding, Mode, Rates, Rule, Screening, Seen
 from ocs.errors import AuthorizationRejected, TooBusy, UnknownSessionId
 from ocs.units import MINUTE, SECOND, UnixMillis
 
@@ -127,11 +127,19 @@ def test_what_is_off_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize("rule", Rule)
 def test_a_rule_refuses_only_where_it_should(rule: Rule) -> None:
-    found = Screening(ALL, Rates()).look(seen(), request(session="x"), Node().state.charging, NOW)
+    asked = request(session="x")
+    found = Screening(ALL, Rates()).look(seen(), asked, Node().state.charging, NOW)
     assert found is not None
     finding = found[0]._replace(rule=rule)
-    Screening(ALL, Rates()).refuse([finding])
+    Screening(ALL, Rates()).refuse([finding], asked)
     with pytest.raises((AuthorizationRejected, UnknownSessionId, TooBusy)) as refusal:
-        Screening({**ALL, rule: Mode.REFUSE}, Rates()).refuse([finding])
+        Screening({**ALL, rule: Mode.REFUSE}, Rates()).refuse([finding], asked)
     assert refusal.type is REFUSALS[rule]
     assert rule in refusal.value.detail
+
+
+@pytest.mark.parametrize("rule", sorted(RATES))
+def test_no_rate_keeps_a_session_open(rule: Rule) -> None:
+    Screening({**ALL, rule: Mode.REFUSE}, Rates()).refuse([Finding(rule, "")], request(TERMINATION))
+    with pytest.raises(TooBusy):
+        Screening({**ALL, rule: Mode.REFUSE}, Rates()).refuse([Finding(rule, "")], request(UPDATE))

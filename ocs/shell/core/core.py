@@ -253,7 +253,7 @@ class Core:
             if second - self._told_of.get((connection.peer, rule), 0) >= TOLD_SECONDS:
                 self._told_of[connection.peer, rule] = second
                 log.warning("screening", rule=str(rule), peer=connection.peer, evidence=evidence)
-        self._screening.refuse(broken)
+        self._screening.refuse(broken, request)
 
     def _shed_if_late(self, now: UnixMillis) -> None:
         """Refuse new work early rather than answer it late; a CCR-T is always served: it ends what costs."""

@@ -46,7 +46,8 @@ async def gy_servers(config: Gy, core: Host) -> list[asyncio.Server]:
             listening = _bound(host, port)
         except OSError as error:
             raise BadConfiguration(
-                f"{key}: {place} cannot be opened ({error.strerror or error}); stop what holds it, or choose another"
+                f"{key}: {place} cannot be opened ({error.strerror or error}); stop what holds it, or name an "
+                "address and port of this machine that are free"
             ) from None
         servers += [
             await loop.create_server(protocol, sock=each, backlog=BACKLOG, start_serving=False) for each in listening
@@ -91,7 +92,7 @@ async def http_socket(listen: str) -> socket.socket:
                 continue
             raise BadConfiguration(
                 f"api.listen: {listen} cannot be opened ({error.strerror or error}); "
-                "stop what holds it, or choose another"
+                "stop what holds it, or name an address and port of this machine that are free"
             ) from None
 
 
