@@ -18,6 +18,8 @@ WIDE: Final = 240
 """A pipe or a file has no edge: a table there is not cut to the 80 columns of a terminal it does not have."""
 
 
+_ENDLESS: Final = 100_000
+
 _DONE: Final = "the command itself is done"
 
 _CONTROLS: Final = re.compile(r"[\x7f-\x9f]")
@@ -58,11 +60,26 @@ def _print(output: Output, data: object, columns: Sequence[str], rows: Iterable[
         # The controls of Latin-1 are no controls to JSON, and steer a terminal all the same.
         sys.stdout.write(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
         return
-    table = Table(*map(printable, columns), box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*map(printable, row))
+    names, lines = list(map(printable, columns)), [list(map(printable, row)) for row in rows]
+    table = Table(*names, box=None, header_style="bold", pad_edge=False)
+    for line in lines:
+        table.add_row(*line)
     console = console_for_people()
-    console.print(table, markup=False, highlight=False)
+    if console.width >= _natural_width(table, console):
+        console.print(table, markup=False, highlight=False)
+        return
+    # Too wide for this terminal.  An id, an amount or a command that is cut helps nobody: each row becomes a list.
+    longest = max(map(len, names))
+    for place, line in enumerate(lines):
+        told = [f"{name:<{longest}}  {value}" for name, value in zip(names, line, strict=True)]
+        console.print("\n".join(["", *told] if place else told), soft_wrap=True, markup=False, highlight=False)
+
+
+def _natural_width(table: Table, console: Console) -> int:
+    """Give how wide a table is where nothing is cut; a pipe cuts at `WIDE`."""
+    if console.width == WIDE or not table.rows:
+        return 0
+    return console.measure(table, options=console.options.update(max_width=_ENDLESS)).maximum
 
 
 def printable(text: str) -> str:
