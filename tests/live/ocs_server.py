@@ -85,8 +85,8 @@ class OcsServer:
             self.wait_ready()
         return self
 
-    def wait_ready(self) -> None:
-        until = time.monotonic() + READY_SECONDS
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             assert self.process is not None
             assert self.process.poll() is None, f"the server ended:\n{self.tail()}"
@@ -96,11 +96,11 @@ class OcsServer:
             except httpx.TransportError:
                 pass
             time.sleep(0.03)
-        raise AssertionError(f"not ready after {READY_SECONDS} s:\n{self.tail()}")
+        raise AssertionError(f"not ready after {seconds} s:\n{self.tail()}")
 
-    def wait_gy(self) -> None:
+    def wait_gy(self, seconds: float = READY_SECONDS) -> None:
         """Wait until the core accepts connections, whatever the follower does."""
-        until = time.monotonic() + READY_SECONDS
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             assert self.process is not None
             assert self.process.poll() is None, f"the server ended:\n{self.tail()}"
@@ -110,7 +110,7 @@ class OcsServer:
                 time.sleep(0.02)
             else:
                 return
-        raise AssertionError(f"no Gy after {READY_SECONDS} s:\n{self.tail()}")
+        raise AssertionError(f"no Gy after {seconds} s:\n{self.tail()}")
 
     def stop(self) -> int:
         assert self.process is not None
