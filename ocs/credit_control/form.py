@@ -136,12 +136,14 @@ class Form:
         if self._timestamp >= 0:
             request.event_timestamp = values[self._timestamp]
         if self._services:
-            services = [service.read(values) for service in self._services]
-            if None in services:
-                return None
-            request.services = tuple(services)  # type: ignore[arg-type]  # just looked through
-            used = [services[place].used for place in self._by_key]  # type: ignore[union-attr]
-            request.digest = digest_of(self._frame, used)
+            services = []
+            for each in self._services:
+                service = each.read(values)
+                if service is None:
+                    return None
+                services.append(service)
+            request.services = tuple(services)
+            request.digest = digest_of(self._frame, [services[place].used for place in self._by_key])
         if self._opening is not None:
             self._opening.read(values, request)
             check_imsi(request.imsi)

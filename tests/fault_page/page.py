@@ -14,9 +14,10 @@ PROPERTY: Final = "fault"
 HEAD: Final = """\
 # Faults
 
-What is injected, what must come of it, and the tests that do it. Each of them looks at the answer and at the aftermath:
-the money is whole, nothing was charged twice, others were served meanwhile. Made by `make faults`, which runs them all;
-a change of the tests without a new page fails `make test`.
+What is injected, what must come of it, and the tests that do it. Those named `test_faults_of_` and `test_live_` do it
+to a real server, and most look at the aftermath too: the money is whole, nothing was charged twice, others were
+served. The rest try more cases on the part alone. Made by `make faults`, which runs them all; a change of the tests
+without a new page fails `make test`.
 """
 
 Outcomes = Mapping[int, Mapping[str, list[str]]]

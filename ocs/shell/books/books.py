@@ -305,7 +305,7 @@ def _session_row(session: SessionEntry) -> tuple[object, ...]:
 def _service_rows(session: SessionEntry) -> Iterable[tuple[object, ...]]:
     for (rating_group, service_ids), service in session.services.items():
         values = _service_values(service)
-        if service.used > INTEGER_MAX or abs(service.charged) > INTEGER_MAX or service.overrun > INTEGER_MAX:
+        if max(values) > INTEGER_MAX or min(values) < -INTEGER_MAX:
             values = tuple(map(fit, values))
         yield session.number, rating_group, service_ids, *values
 

@@ -65,21 +65,15 @@ def _print(output: Output, data: object, columns: Sequence[str], rows: Iterable[
     for line in lines:
         table.add_row(*line)
     console = console_for_people()
-    if console.width >= _natural_width(table, console):
+    natural = console.measure(table, options=console.options.update(max_width=_ENDLESS)).maximum
+    if natural <= console.width or not lines:
         console.print(table, markup=False, highlight=False)
         return
-    # Too wide for this terminal.  An id, an amount or a command that is cut helps nobody: each row becomes a list.
+    # Too wide.  An id, an amount or a command that is cut helps nobody: each row becomes a list.
     longest = max(map(len, names))
     for place, line in enumerate(lines):
         told = [f"{name:<{longest}}  {value}" for name, value in zip(names, line, strict=True)]
         console.print("\n".join(["", *told] if place else told), soft_wrap=True, markup=False, highlight=False)
-
-
-def _natural_width(table: Table, console: Console) -> int:
-    """Give how wide a table is where nothing is cut; a pipe cuts at `WIDE`."""
-    if console.width == WIDE or not table.rows:
-        return 0
-    return console.measure(table, options=console.options.update(max_width=_ENDLESS)).maximum
 
 
 def printable(text: str) -> str:

@@ -286,7 +286,8 @@ class Fold:
         """Give a session's events, the oldest first, as far back as they are kept."""
         found: list[tuple[GroupIndex, Event]] = []
         with suppress(Unavailable):
-            found.extend(self._back(session_id, await self._last_group(session_id)))
+            for each in self._back(session_id, await self._last_group(session_id)):
+                found.append(each)  # noqa: PERF402  # what was found before the end of what is kept stays found
         return found[::-1]
 
     async def served(self, session_id: SessionId, number: int) -> Stepped | None:
