@@ -16,7 +16,7 @@ from ocs.node import Done
 from ocs.shell.api import create_app
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
-from ocs.shell.follower.backend import Backend, Live, PeerView, WaitingView
+from ocs.shell.follower.backend import Backend, Live, PeerView, Progress, WaitingView
 from ocs.state import Event, State
 from ocs.units import GroupIndex, SessionId, UnixMillis
 
@@ -57,6 +57,7 @@ class NodeBackend:
 
     Attributes:
         lost: the core does not answer.
+        behind: the journal has not been read as far as it is synced.
     """
 
     def __init__(self, node: Node, books: Books, config: Config) -> None:
@@ -64,6 +65,7 @@ class NodeBackend:
         self.config = config
         self.faults: dict[str, str] = {}
         self.lost = False
+        self.behind = False
         self.serving = True
         self._books = books
 
@@ -72,6 +74,8 @@ class NodeBackend:
         return self.faults
 
     async def state(self) -> State:
+        if self.behind:
+            raise Unavailable("the reader is 9 groups behind")
         await self.books()
         return self.node.state
 
@@ -85,6 +89,10 @@ class NodeBackend:
         if fresh:
             await self._books.apply(fresh)
         return self._books
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(GroupIndex(len(self.node.events)), self._books.index)
 
     async def command(self, command: AdministratorCommand) -> Done:
         self._answer()

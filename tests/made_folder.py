@@ -7,8 +7,8 @@ from random import Random
 
 from ledger_node import INITIAL, TERMINATION, UPDATE, Node, ccr, service
 from ocs import command as cmd
-from ocs.shell.config import Config
-from ocs.shell.follower.fold import Fold
+from ocs.shell.config import JournalSettings
+from ocs.shell.follower.reading import Reading
 from ocs.shell.store import records
 from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.journal import Journal
@@ -86,18 +86,19 @@ class MadeFolder:
         asyncio.run(self._follow(snapshot))
 
     async def _follow(self, snapshot: bool) -> None:
-        fold = await Fold.open(Config(data=str(self.folder.path)), self.folder)
+        reading = await Reading.open(JournalSettings(), self.folder)
         archived: list[GroupIndex] = []
-        fold.on_archived = archived.append
-        running = asyncio.get_running_loop().create_task(fold.run())
+        reading.fold.on_archived = archived.append
+        running = asyncio.get_running_loop().create_task(reading.run())
         try:
-            await fold.reach(self.journal.last)
+            await reading.fold.reach(self.journal.last)
+            await reading.bookkeeper.reach(self.journal.last)
             if snapshot:
-                await fold._write_snapshot()
-                await fold._archive_behind()
+                await reading.fold.write_snapshot()
+                await reading.fold.archive_behind()
         finally:
             running.cancel()
-            await fold.close()
+            await reading.close()
         self._trim = archived[-1] if archived else GroupIndex(0)
 
     def trim(self) -> None:

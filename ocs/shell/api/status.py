@@ -13,7 +13,7 @@ from ocs.errors import Unavailable
 from ocs.shell.api.door import ALONE, Behind
 from ocs.shell.api.problems import problem
 from ocs.shell.api.values import View
-from ocs.shell.follower.backend import Backend
+from ocs.shell.follower.backend import Progress
 from ocs.shell.live import Live
 from ocs.state import State
 from ocs.version import VERSION
@@ -60,11 +60,13 @@ async def metrics(backend: Behind) -> Response:
     """Give all samples in Prometheus text format; where core or follower is away, those of the other one."""
     live: Live | None = None
     gauges: list[GaugeMetricFamily] = []
+    read = backend.progress
     try:
         live = await backend.live()
-        gauges = await _gauges(backend, live)
+        gauges += _lags(read, live)
+        gauges += _balances(await backend.state())
     except Unavailable:
-        pass  # told by the two samples below
+        pass  # told by the samples that are there, and by the two below
     gauges.append(GaugeMetricFamily("ocs_core_up", "whether the core answers", value=live is not None))
     gauges.append(GaugeMetricFamily("ocs_ready", "whether nothing is wrong here", value=not backend.healthy))
     registry = CollectorRegistry(auto_describe=False)
@@ -81,16 +83,15 @@ class _Gauges:
         yield from self._gauges
 
 
-async def _gauges(backend: Backend, live: Live) -> list[GaugeMetricFamily]:
-    books = await backend.books()
-    state = await backend.state()
-    # The core went on meanwhile: what lags is what it had synced before we looked.
+def _lags(read: Progress, live: Live) -> list[GaugeMetricFamily]:
     return [
-        *_balances(state),
         GaugeMetricFamily("ocs_journal_index", "the newest synced group", value=live.index),
-        GaugeMetricFamily("ocs_books_index", "the newest group in the books", value=books.index),
+        GaugeMetricFamily("ocs_books_index", "the newest group in the books", value=read.posted),
         GaugeMetricFamily(
-            "ocs_follower_lag_groups", "groups synced and not yet read", value=max(0, live.index - books.index)
+            "ocs_follower_lag_groups", "groups synced and not yet read", value=max(0, live.index - read.folded)
+        ),
+        GaugeMetricFamily(
+            "ocs_books_lag_groups", "groups synced and not yet in the books", value=max(0, live.index - read.posted)
         ),
         GaugeMetricFamily("ocs_start_time_seconds", "when the core started", value=live.started_at / 1000),
     ]

@@ -25,7 +25,8 @@ from ocs.shell import link, logs
 from ocs.shell.api import create_app
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
-from ocs.shell.follower.fold import Fold
+from ocs.shell.follower.backend import Progress
+from ocs.shell.follower.reading import Reading
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.listening_socket import ListeningSocket
 from ocs.shell.live import Live
@@ -54,16 +55,18 @@ log = structlog.get_logger()
 class Follower:
     """Joins the fold, the way to the core and the door.  Implements `ocs.shell.follower.backend.Backend`."""
 
-    def __init__(self, config: Config, fold: Fold, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, config: Config, reading: Reading, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.config = config
-        self._fold = fold
+        self._reading = reading
         self._reader = reader
         self._writer = writer
         self._connected = True
         self._asks = count(1)
         self._waiting: dict[int, asyncio.Future[link.ToFollower]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        fold.on_archived = lambda through: self._writer.write(link.frame(link.Trim(through)))
+        reading.fold.on_archived = lambda through: self._writer.write(link.frame(link.Trim(through)))
         writer.write(link.frame(link.Follow()))
 
     # Backend
@@ -73,19 +76,25 @@ class Follower:
         faults = {}
         if not self._connected:
             faults["core"] = "not connected"
-        if self._fold.behind_seconds() > BEHIND_SECONDS:
-            faults["journal"] = f"{self._fold.target - self._fold.index} groups are still to be read"
+        fold = self._reading.fold
+        if fold.behind_seconds() > BEHIND_SECONDS:
+            faults["journal"] = f"{fold.target - fold.index} groups are still to be read"
         return faults
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self._reading.fold.index, self._reading.bookkeeper.index)
 
     async def state(self) -> State:
         reply = await self._ask(link.AskIndex(next(self._asks)))
         assert isinstance(reply, link.Index)
-        await self._fold.reach(reply.index)
-        return self._fold.state
+        await self._reading.fold.reach(reply.index)
+        return self._reading.fold.state
 
     async def books(self) -> Books:
         await self.state()
-        return self._fold.books
+        await self._reading.bookkeeper.reach(self._reading.fold.index)
+        return self._reading.bookkeeper.books
 
     async def command(self, command: AdministratorCommand) -> Done:
         reply = await self._ask(link.Ask(next(self._asks), command))
@@ -93,7 +102,7 @@ class Follower:
             kind = getattr(errors, reply.error, errors.OcsError)
             raise kind(reply.detail)
         assert isinstance(reply, link.Told)
-        await self._fold.reach(reply.index)
+        await self._reading.fold.reach(reply.index)
         return Done(reply.event, reply.repeated)
 
     async def live(self) -> Live:
@@ -103,7 +112,7 @@ class Follower:
 
     async def history(self, session_id: SessionId) -> list[tuple[GroupIndex, Event]]:
         await self.state()
-        return await self._fold.history(session_id)
+        return await self._reading.sessions.events(session_id)
 
     # The core's messages
 
@@ -113,7 +122,7 @@ class Follower:
             message = link.to_follower.decode(data)
             match message:
                 case link.Synced(index):
-                    self._fold.aim(index)
+                    self._reading.aim(index)
                 case link.Recollect():
                     task = asyncio.get_running_loop().create_task(self._recollect(message))
                     self._tasks.add(task)
@@ -148,8 +157,8 @@ class Follower:
         """
         session_id = SessionId(message.session_id)
         try:
-            await self._fold.reach(message.index)
-            served = await self._fold.served(session_id, message.number)
+            await self._reading.fold.reach(message.index)
+            served = await self._reading.sessions.served(session_id, message.number)
         except errors.OcsError as error:
             log.warning("a request cannot be looked up", reason=str(error))
             return
@@ -164,7 +173,7 @@ class _Door(uvicorn.Server):
         yield
 
 
-async def _serve(follower: Follower, fold: Fold, token: str, descriptor: int, stop: asyncio.Event) -> None:
+async def _serve(follower: Follower, reading: Reading, token: str, descriptor: int, stop: asyncio.Event) -> None:
     """Fold, listen to the core, and keep the door open, until one of them ends."""
     loop = asyncio.get_running_loop()
     door = _Door(
@@ -178,14 +187,14 @@ async def _serve(follower: Follower, fold: Fold, token: str, descriptor: int, st
         )
     )
     serving = loop.create_task(door.serve(sockets=[ListeningSocket(fileno=descriptor)]))
-    folding = loop.create_task(fold.run())
-    tasks = [loop.create_task(follower.listen()), folding, serving, loop.create_task(stop.wait())]
+    following = loop.create_task(reading.run())
+    tasks = [loop.create_task(follower.listen()), following, serving, loop.create_task(stop.wait())]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     door.should_exit = True  # at once: where the core was killed, the next one waits for this socket
-    if not folding.done():
+    if not following.done():
         # The core's last groups belong in the books before this process ends.
         with contextlib.suppress(errors.Unavailable):
-            await fold.reach(fold.target)
+            await reading.bookkeeper.reach(reading.fold.target)
     await asyncio.wait({serving}, timeout=DOOR_CLOSING_SECONDS)
     for task in tasks:
         task.cancel()
@@ -205,16 +214,16 @@ async def follow(config: Config, token: str, descriptor: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     folder = DataFolder.open(Path(config.data))
-    fold = await Fold.open(config, folder)
+    reading = await Reading.open(config.journal, folder)
     try:
         try:
             reader, writer = await asyncio.open_unix_connection(folder.socket)
         except OSError as error:
             raise errors.Unavailable(f"the core has gone ({error.strerror})") from None
-        await _serve(Follower(config, fold, reader, writer), fold, token, descriptor, stop)
+        await _serve(Follower(config, reading, reader, writer), reading, token, descriptor, stop)
         writer.close()
     finally:
-        await fold.close()
+        await reading.close()
     return 0
 
 

@@ -4,6 +4,7 @@ The door reads a state that has reached the core's index, sends commands and get
 synced and folded here.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from ocs.command import AdministratorCommand
@@ -15,6 +16,14 @@ from ocs.shell.live import PeerView as PeerView
 from ocs.shell.live import WaitingView as WaitingView
 from ocs.state import Event, State
 from ocs.units import GroupIndex, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The newest groups that are in the state and in the books; under a load that lasts the books come later."""
+
+    folded: GroupIndex
+    posted: GroupIndex
 
 
 class Backend(Protocol):
@@ -36,6 +45,10 @@ class Backend(Protocol):
 
     async def books(self) -> Books:
         """Give the SQL projection at an index no older than this call, for what is no longer in memory."""
+
+    @property
+    def progress(self) -> Progress:
+        """Tell how far the journal has been read."""
 
     @property
     def healthy(self) -> dict[str, str]:

@@ -301,20 +301,25 @@ class History:
                 yield group if before is None else follows(group, after, before)
                 after, before = group.index, group.digest
 
-    def some(self, after: GroupIndex) -> list[Group]:
+    def some(self, after: GroupIndex, groups_max: int = READ_GROUPS, octets_max: int = READ_OCTETS) -> list[Group]:
         """Give some of the groups after `after`, [] for none; their chain is not checked.
+
+        Args:
+            groups_max, octets_max: no more is taken once so many are there.
 
         Raises:
             JournalFault: the next one is missing.
         """
         # Looked at anew for each batch: what was in the journal a moment ago may lie in the archive now.
-        groups = self._reader.read(after, READ_GROUPS, READ_OCTETS)
+        groups = self._reader.read(after, groups_max, octets_max)
         if groups and groups[0].index == after + 1:
             return groups
         found: list[Group] = []
+        octets = 0
         for group in self._archive.groups(after):
             found.append(group)
-            if len(found) >= READ_GROUPS:
+            octets += len(group.payload)
+            if len(found) >= groups_max or octets >= octets_max:
                 break
         if found or not groups:
             return found

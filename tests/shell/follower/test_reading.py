@@ -1,4 +1,4 @@
-"""The fold comes to the core's state and books from wherever it starts, or says why it cannot."""
+"""The follower comes to the core's state and books from wherever it starts, or says why it cannot."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,44 +12,53 @@ from made_folder import MadeFolder, made
 from ocs import image
 from ocs.credit_control.event import Stepped
 from ocs.errors import JournalFault, Unavailable
-from ocs.shell.config import Config
-from ocs.shell.follower import fold as folding
-from ocs.shell.follower.fold import Fold
+from ocs.shell.books.books import Books
+from ocs.shell.config import JournalSettings
+from ocs.shell.follower import pursuit
+from ocs.shell.follower.reading import Reading
 from ocs.shell.store import snapshot
 from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.verify import verify
 from ocs.units import GroupIndex, SessionId
 
 
-def follow(folder: DataFolder, act: Callable[[Fold], Awaitable[None]]) -> None:
-    """Open a fold, let it run while `act` goes on, and close it; a fault of either is raised."""
+def follow(folder: DataFolder, act: Callable[[Reading], Awaitable[None]]) -> None:
+    """Open a reading, let it run while `act` goes on, and close it; a fault of either is raised."""
 
     async def run() -> None:
-        fold = await Fold.open(Config(data=str(folder.path)), folder)
-        running = asyncio.get_running_loop().create_task(fold.run())
-        acting = asyncio.ensure_future(act(fold))
+        reading = await Reading.open(JournalSettings(), folder)
+        running = asyncio.get_running_loop().create_task(reading.run())
+        acting = asyncio.ensure_future(act(reading))
         try:
             await asyncio.wait({running, acting}, return_when=asyncio.FIRST_COMPLETED)
             for task in (running, acting):
                 if task.done():
                     task.result()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
         finally:
             running.cancel()
             acting.cancel()
-            with suppress(asyncio.CancelledError, JournalFault):
+            with suppress(asyncio.CancelledError, ExceptionGroup):
                 await running
-            await fold.close()
+            await reading.close()
 
     asyncio.run(run())
 
 
-def reaching(made_one: MadeFolder) -> Callable[[Fold], Awaitable[None]]:
+async def reach(reading: Reading, made_one: MadeFolder) -> None:
+    await reading.fold.reach(made_one.journal.last)
+    await reading.bookkeeper.reach(made_one.journal.last)
+
+
+def reaching(made_one: MadeFolder) -> Callable[[Reading], Awaitable[None]]:
     """Reach the journal's end, and hold the state against the node's own."""
 
-    async def act(fold: Fold) -> None:
-        await fold.reach(made_one.journal.last)
-        assert fold.index == fold.books.index == made_one.journal.last
-        assert fold.behind_seconds() == 0
+    async def act(reading: Reading) -> None:
+        await reach(reading, made_one)
+        fold = reading.fold
+        assert fold.index == reading.bookkeeper.index == reading.bookkeeper.books.index == made_one.journal.last
+        assert fold.behind_seconds() == reading.bookkeeper.behind_seconds() == 0
         assert list(image.chunks(fold.state)) == list(image.chunks(made_one.node.state))
 
     return act
@@ -142,25 +151,63 @@ def test_books_of_another_journal_are_refused(tmp_path: Path) -> None:
 
 def test_who_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made(tmp_path / "data").close()
-    monkeypatch.setattr(folding, "REACH_SECONDS", 0.01)
+    monkeypatch.setattr(pursuit, "REACH_SECONDS", 0.01)
 
     async def run() -> None:
-        fold = await Fold.open(Config(data=str(folder.path)), folder)
+        reading = await Reading.open(JournalSettings(), folder)
         try:
-            with pytest.raises(Unavailable, match=r"groups behind; what was asked is durable"):
-                await fold.reach(GroupIndex(fold.index + 1))  # nobody runs it
-            assert fold.behind_seconds() > 0
+            for behind, told in ((reading.fold, "the reader is"), (reading.bookkeeper, "the books are")):
+                with pytest.raises(Unavailable, match=rf"{told} \d+ groups behind; what was asked is durable"):
+                    await behind.reach(GroupIndex(behind.index + 1))  # nobody runs it
+                assert behind.behind_seconds() > 0
         finally:
-            await fold.close()
+            await reading.close()
 
     asyncio.run(run())
+
+
+def test_state_snapshots_and_archive_do_not_wait_for_the_books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = MadeFolder(tmp_path / "data", seed=5)
+    folder.go_on(20)
+    folder.follow()
+    posted = folder.journal.last
+    archived: list[GroupIndex] = []
+
+    async def never(books: Books, batch: object) -> None:
+        await asyncio.Event().wait()
+
+    async def act(reading: Reading) -> None:
+        reading.fold.on_archived = archived.append
+        for _ in range(3):
+            folder.go_on(40)
+            await reading.fold.reach(folder.journal.last)
+            await reading.fold.write_snapshot()
+            # Of an archive that may keep next to nothing, what the books still lack is kept.
+            reading.fold._settings = JournalSettings.model_construct(keep_days=0, keep_octets=0)
+            await reading.fold.archive_behind()
+        assert reading.bookkeeper.books.index == posted
+        with pytest.raises(Unavailable, match="the books are"):
+            await reading.sessions.served(SessionId(b"over for long"), 1)
+
+    monkeypatch.setattr(pursuit, "REACH_SECONDS", 0.1)
+    with monkeypatch.context() as slow:
+        slow.setattr(Books, "apply", never)
+        follow(folder.folder, act)
+    folder._trim = archived[-1]
+    folder.trim()
+    assert folder._trim > posted, "groups went from the journal that the books do not have"
+
+    follow(folder.folder, reaching(folder))
+    report = verify(folder.close())
+    assert report.faults == []
+    assert report.books_index == report.last
 
 
 def test_a_group_that_is_not_there_ends_it(tmp_path: Path) -> None:
     folder = made(tmp_path / "data")
 
-    async def act(fold: Fold) -> None:
-        await fold.reach(GroupIndex(folder.journal.last + 1))
+    async def act(reading: Reading) -> None:
+        await reading.fold.reach(GroupIndex(folder.journal.last + 1))
 
     with pytest.raises(JournalFault, match="was synced and cannot be read"):
         follow(folder.folder, act)
@@ -183,12 +230,12 @@ def test_a_sessions_history_is_read_back_through_journal_and_archive(tmp_path: P
     folder.trim()
     say(TERMINATION, 4, service(1, ask=None, used=5))
 
-    async def act(fold: Fold) -> None:
-        await fold.reach(folder.journal.last)
-        events = [event for _, event in await fold.history(SessionId(wanted.encode()))]
+    async def act(reading: Reading) -> None:
+        await reach(reading, folder)
+        events = [event for _, event in await reading.sessions.events(SessionId(wanted.encode()))]
         assert [event.number for event in events if isinstance(event, Stepped)] == [0, 1, 2, 3, 4]
         assert len(events) == 5
-        assert await fold.history(SessionId(b"never;1")) == []
+        assert await reading.sessions.events(SessionId(b"never;1")) == []
 
     follow(folder.folder, act)
     folder.close()
@@ -210,15 +257,17 @@ def test_what_is_kept_no_longer_is_not_taken_for_never_served(tmp_path: Path) ->
     folder.trim()
     lose_books_and_what_is_older(folder.folder)
 
-    async def act(fold: Fold) -> None:
-        await fold.reach(folder.journal.last)
-        newest = await fold.served(wanted, 3)
+    async def act(reading: Reading) -> None:
+        await reach(reading, folder)
+        newest = await reading.sessions.served(wanted, 3)
         assert newest is not None
         assert newest.number == 3
         with pytest.raises(Unavailable, match="older than the journal is kept"):
-            await fold.served(wanted, 0)
-        assert await fold.served(SessionId(b"never;1"), 0) is None
-        assert [event.number for _, event in await fold.history(wanted) if isinstance(event, Stepped)][-1] == 3
+            await reading.sessions.served(wanted, 0)
+        assert await reading.sessions.served(SessionId(b"never;1"), 0) is None
+        assert [event.number for _, event in await reading.sessions.events(wanted) if isinstance(event, Stepped)][
+            -1
+        ] == 3
 
     follow(folder.folder, act)
     folder.close()
