@@ -2,6 +2,7 @@
 says what is wrong and how to mend it.
 """
 
+import re
 from hashlib import blake2b
 from ipaddress import ip_network
 from typing import Final
@@ -18,6 +19,9 @@ from ocs.state import PeerAllowed, PeerRevoked, State
 from ocs.units import CREDITS_MAX, OCTETS_MAX, Credits, Octets, OperatorId, SessionId, TariffId, UnixMillis
 
 NAME_CHARACTERS_MAX: Final = 64
+_IDENTITY: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?")
+"""A DiameterIdentity (RFC 6733 section 4.3.1) is a fully qualified domain name; some hosts have underscores."""
+
 TEXT_CHARACTERS_MAX: Final = 255
 PEERS_MAX: Final = 10_000
 OPERATORS_MAX: Final = 100_000
@@ -148,7 +152,11 @@ def write_off(state: State, command: cmd.WriteOff, now: UnixMillis) -> WrittenOf
 
 
 def allow_peer(state: State, command: cmd.AllowPeer, now: UnixMillis) -> PeerAllowed:
-    _check_text("an Origin-Host", command.origin_host)
+    if not _IDENTITY.fullmatch(command.origin_host):
+        raise InvalidInput(
+            f"{command.origin_host[:NAME_CHARACTERS_MAX]!r} is no Origin-Host: letters, digits, dots, hyphens and "
+            "underscores, as in sgw.visited.example"
+        )
     if len(state.peers) >= PEERS_MAX and command.origin_host.lower() not in state.peers:
         raise Conflict(f"this server admits {PEERS_MAX} peers at the most; revoke one first")
     if len(command.addresses) > ADDRESSES_MAX:

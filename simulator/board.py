@@ -17,6 +17,7 @@ from simulator.subscriber import Quota, QuotaState
 
 SESSIONS_SHOWN: Final = 12
 MONEY_CELLS: Final = 20
+LINE_KEY: Final = "credits of each operator: available + reserved (r) + consumed (c) + overrun (o)"
 MONEY_KEY: Final = "█ used ▒ held ░ left"
 QUOTA_CELLS: Final = 16
 
@@ -36,6 +37,7 @@ class Board:
         self._url = url
         self._started = time.monotonic()
         self.news = ""
+        self._told = ""
 
     def __rich__(self) -> RenderableType:
         return Group(
@@ -43,13 +45,14 @@ class Board:
         )
 
     def line(self) -> str:
-        """Show everything in one line, for a log."""
+        """Show everything in one line, for a log; news once.  `LINE_KEY` says what the letters mean."""
         money = "  ".join(
-            f"{one.name} {one.balance.available}+{one.balance.reserved}r+{one.balance.consumed}c"
-            + (f"+{one.balance.overrun}o" if one.balance.overrun else "")
+            f"{one.name} {one.balance.available:,} + r {one.balance.reserved:,} + c {one.balance.consumed:,}"
+            + (f" + o {one.balance.overrun:,}" if one.balance.overrun else "")
             for one in self._operators
         )
-        return f"{self._elapsed():5.1f} s  {self._rates()}  {money}" + (f"  {self.news}" if self.news else "")
+        news, self._told = (self.news if self.news != self._told else ""), self.news
+        return f"{self._elapsed():5.1f} s  {self._rates()}  {money}" + (f"  {news}" if news else "")
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started

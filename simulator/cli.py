@@ -23,7 +23,15 @@ EXIT_VIOLATIONS: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 4
 
-_app = typer.Typer(no_args_is_help=True, add_completion=False, help="An SGW with subscribers, for trying a Gy server.")
+NO_CREDIT: Final = frozenset({4012, 5003})
+NO_CREDIT_MEANING: Final = "4012 and 5003 mostly mean: the operator of prefix {prefix} has no credit left; top it up"
+
+_app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="An SGW with subscribers, for trying a Gy server.",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
 _console = Console()
 
 
@@ -66,6 +74,9 @@ def _run(
     """Play scenarios and check every answer."""
     if "all" in names:
         names = [name for name, scenario in SCENARIOS.items() if api or not scenario.needs_accounts]
+        left_out = [name for name in SCENARIOS if name not in names]
+        if left_out:
+            _console.print(f"left out, for they move money (--api): {', '.join(left_out)}", highlight=False)
     chosen = [_scenario(name, api) for name in names]
     if profile not in PROFILES:
         raise typer.BadParameter(f"{profile!r} is none of {', '.join(PROFILES)}", param_hint="--profile")
@@ -96,6 +107,8 @@ def _run(
         raise typer.Exit(EXIT_UNREACHABLE) from error
     for outcome in outcomes:
         _show(outcome)
+    if any(outcome.record.codes.keys() & NO_CREDIT for outcome in outcomes if not outcome.passed):
+        _console.print(NO_CREDIT_MEANING.format(prefix=imsi_prefix), highlight=False, soft_wrap=True)
     if not all(outcome.passed for outcome in outcomes):
         raise typer.Exit(EXIT_VIOLATIONS)
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 
 from simulator.accounts import Accounts, ApiError, Tariff
-from simulator.board import Board, closing, faults
+from simulator.board import LINE_KEY, Board, closing, faults
 from simulator.gateway import Gateway, GatewayError
 from simulator.messages import Identity
 from simulator.population import GRANT_LASTS_SECONDS, HomeOperator, Population
@@ -161,6 +161,7 @@ class Show:
 
     async def _draw(self) -> None:
         if not self._console.is_terminal:
+            self._console.print(LINE_KEY, highlight=False)
             while True:
                 await asyncio.sleep(min(LINE_SECONDS, self._seconds / 4))
                 self._console.print(self._board.line(), soft_wrap=True, highlight=False)

@@ -64,6 +64,7 @@ class NodeBackend:
         self.node = node
         self.config = config
         self.faults: dict[str, str] = {}
+        self.peers = [SGW]
         self.lost = False
         self.behind = False
         self.serving = True
@@ -103,7 +104,7 @@ class NodeBackend:
     async def live(self) -> Live:
         self._answer()
         index = GroupIndex(len(self.node.events))
-        return Live(UnixMillis(1_800_000_000_000), self.node.now, index, self.serving, [SGW], [STRANGER], CORE_METRICS)
+        return Live(UnixMillis(1_800_000_000_000), self.node.now, index, self.serving, self.peers, [STRANGER], CORE_METRICS)
 
     async def history(self, session_id: SessionId) -> list[tuple[GroupIndex, Event]]:
         return [

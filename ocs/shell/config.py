@@ -307,7 +307,9 @@ class Logging(_Section):
     """What the server says on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="the least that is said")
-    format: Literal["json", "text"] = Field(default="json", description="a JSON object per line, or text for people")
+    format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="a JSON object per line, or text for people; auto: text on a terminal"
+    )
     full_imsi: bool = Field(default=False, description="IMSIs whole; they are personal data, and masked otherwise")
 
 

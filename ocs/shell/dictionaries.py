@@ -18,6 +18,8 @@ def load(extra: Sequence[Path] = ()) -> Dictionary:
     """
     paths = sorted(shipped().glob("*.dia"))
     for path in extra:
+        if not path.exists():
+            raise BadConfiguration(f"gy.dictionaries: {path} is not there; mend the path, or take it out")
         paths += sorted(path.glob("*.dia")) if path.is_dir() else [path]
     return Dictionary.parse({str(path): _read(path) for path in paths})
 

@@ -1,4 +1,4 @@
-"""What the server says of itself: a JSON object per line on standard error, times in UTC, IMSIs masked.
+"""What the server says of itself: a JSON object per line on standard error, text on a terminal, times in UTC, IMSIs masked.
 
 An IMSI is personal data: six digits name the operator and the last two tell two subscribers apart; the rest is hidden
 unless `logging.full_imsi` says otherwise.
@@ -53,7 +53,7 @@ def configure(settings: Logging) -> None:
     masking: list[Processor] = [] if settings.full_imsi else [mask]
     rendering: list[Processor] = (
         [structlog.processors.JSONRenderer(ensure_ascii=False)]
-        if settings.format == "json"
+        if settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
         else [
             _harmless,
             structlog.dev.ConsoleRenderer(

@@ -49,6 +49,16 @@ def say_all() -> None:
         logging.getLogger("a library").exception("theirs %s", IMSI)
 
 
+@pytest.mark.parametrize(("terminal", "begins"), [(True, "20"), (False, "{")])
+def test_people_at_a_terminal_read_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool, begins: str
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    logs.configure(Logging())
+    structlog.get_logger().info("serving")
+    assert re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err).startswith(begins)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_imsi_is_told_whole(form: Literal["json", "text"], capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(Logging(format=form))

@@ -8,6 +8,9 @@ from pydantic import ConfigDict, Field
 from ocs import command as cmd
 from ocs.administration import operator_named
 from ocs.credit_control.event import AnswerDropped, Expired, Refused, ServiceStep, Stepped, TerminationAsked
+from ocs.credit_control.profile import PROFILES, STANDARD
+from ocs.credit_control.event import Gateway
+from ocs.diameter.peer_state import State as PeerState
 from ocs.errors import NotFound
 from ocs.shell.api.door import ALONE, Behind, router
 from ocs.shell.api.explain import code_name, explain, request_name
@@ -120,6 +123,10 @@ class TerminationView(View):
     session_id: str
     at: TimeText
     reason: str
+    peer: str = Field(description="Origin-Host of the connection that its requests came by")
+    peer_connected: bool
+    ends_at_latest: TimeText = Field(description="by supervision, where the gateway is not heard of again")
+    what_follows: str
 
 
 def _summary(row: SessionRow) -> SessionSummary:
@@ -265,5 +272,28 @@ async def terminate_session(
     """Ask for a session's end: by ASR where the gateway honours it, else by refusing its next CCR-U."""
     asked = _asked_for(request, _TERMINATE)
     reason = body.reason if body is not None else REASON_DEFAULT
+    live = await backend.live()
     done = await backend.command(cmd.TerminateSession(asked, reason))
-    return TerminationView(session_id=session_text(asked), at=time_text(done.event.at), reason=reason)
+    sessions = (await backend.state()).charging.sessions
+    session = sessions.get(asked)
+    assert session is not None, "an ended session stays in memory for minutes"
+    gateway = sessions.gateways[session.gateway]
+    connected = any(peer.origin_host == gateway.peer and peer.state == PeerState.OPEN.name for peer in live.peers)
+    return TerminationView(
+        session_id=session_text(asked),
+        at=time_text(done.event.at),
+        reason=reason,
+        peer=gateway.peer,
+        peer_connected=connected,
+        ends_at_latest=time_text(session.deadline),
+        what_follows=_what_follows(gateway, connected),
+    )
+
+
+def _what_follows(gateway: Gateway, connected: bool) -> str:
+    profile = PROFILES.get(gateway.profile, STANDARD)
+    if not connected:
+        return f"{gateway.peer} is not connected: when it comes back, the session's next CCR-U is refused"
+    if not profile.honours_abort:
+        return f"profile {profile.name} ignores ASR: the session's next CCR-U is refused"
+    return f"ASR was sent to {gateway.peer}; its CCR-T ends the session"

@@ -31,12 +31,14 @@ class Client:
     Args:
         url: where the server is, without `/api/v1`.
         token: the administrator's.
+        token_from: where it was found, for whoever has to look for another.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, token_from: str = TOKEN_VARIABLE) -> None:
         if not token.isascii() or not token.isprintable() or " " in token:
             raise InvalidInput(f"the token cannot be sent; {TOKEN_VARIABLE} takes printable ASCII without spaces")
         self.url = url.rstrip("/")
+        self._token_from = token_from
         try:
             # Proxies of the environment are for the world outside; this server is ours.
             self._http = httpx.Client(
@@ -119,6 +121,11 @@ class Client:
             ) from None
         except UnicodeEncodeError:
             raise InvalidInput("this text is no UTF-8, or no ASCII where it is a key; write it otherwise") from None
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise RefusedByPolicy(
+                f"{self.url} refused the token from {self._token_from}: it is another server's; set {TOKEN_VARIABLE} to "
+                "the one this server was started with, or name its configuration with --config"
+            )
         if answer.is_error:
             raise refusal(answer, self.url)
         if answer.status_code == httpx.codes.NO_CONTENT:
@@ -175,9 +182,19 @@ def refusal(answer: httpx.Response, url: str) -> OcsError:
         return Unavailable(f"{url} answered {answer.status_code} and no problem; is --server right?")
     errors = problem.get("errors") or []
     if errors:
-        told = "\n".join(f"{error['where']}: {error['what']}; {error['mend']}" for error in errors)
+        told = "\n".join(f"{_option(error['where'])}: {error['what']}; {error['mend']}" for error in errors)
     kind = _family().get(slug) or _BY_STATUS.get(answer.status_code, OcsError)
     return kind(told)
+
+
+def _option(where: str) -> str:
+    """Name a place in a request as the command line does.
+
+    >>> _option("body/tariff/per_octets"), _option("query/state"), _option("body/prefixes/0")
+    ('per-octets', 'state', 'prefixes')
+    """
+    names = [part for part in where.split("/")[1:] if not part.isdigit()]
+    return names[-1].replace("_", "-") if names else where
 
 
 def connect(config: Path | None, server: str | None) -> Client:
@@ -192,16 +209,17 @@ def connect(config: Path | None, server: str | None) -> Client:
         RefusedByPolicy: no token is found.
     """
     url = _checked(server or os.environ.get(SERVER_VARIABLE, ""))
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    token, token_from = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
     settings: Config | None = None
     if not url:
         settings = load(config, os.environ)
         url = _url_of(settings.api.listen)
     if not token and (settings is not None or _is_here(url)):
-        token = _token_in(settings or load(config, os.environ), url)
+        settings = settings or load(config, os.environ)
+        token, token_from = _token_in(settings, url), str(_token_file(settings))
     if not token:
         raise RefusedByPolicy(f"no token for {url}; set {TOKEN_VARIABLE} to the administrator's token of that server")
-    return Client(url, token)
+    return Client(url, token, token_from)
 
 
 def _checked(url: str) -> str:
@@ -239,8 +257,12 @@ def _is_here(url: str) -> bool:
         return host == "localhost"
 
 
+def _token_file(settings: Config) -> Path:
+    return Path(settings.data) / "token"
+
+
 def _token_in(settings: Config, url: str) -> str:
-    path = Path(settings.data) / "token"
+    path = _token_file(settings)
     try:
         return path.read_text().strip()
     except FileNotFoundError:

@@ -16,9 +16,15 @@ app = typer.Typer(no_args_is_help=True, help="The configuration: what can be set
 
 
 @app.command()
-def check(config: ConfigOption = None, output: OutputOption = Output.TABLE) -> None:
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The file, as with --config.", show_default=False)] = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Read the configuration as `ocs serve` would, and show what counts."""
-    found = load(config, os.environ)
+    if file is not None and config is not None:
+        raise InvalidInput("the file is named twice; leave out --config")
+    found = load(file or config, os.environ)
     dictionaries.load([Path(name) for name in found.gy.dictionaries])
     told = {
         "gy": ", ".join(found.gy.listen),

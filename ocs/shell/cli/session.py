@@ -92,7 +92,7 @@ def _facts(session: Json) -> list[tuple[str, str]]:
         ("msisdn", session["msisdn"] or "-"),
         ("apn", session["apn"] or "-"),
         ("gateway", f"{session['origin_host']} by {session['peer']}"),
-        ("state", session["state"]),
+        ("state", session["state"] + (", asked to end" if _is_asked_to_end(session) else "")),
         ("began", session["began_at"]),
         ("ended", ended),
         ("requests", str(session["requests"])),
@@ -100,6 +100,10 @@ def _facts(session: Json) -> list[tuple[str, str]]:
         ("charged", grouped(session["charged"])),
         ("overrun", grouped(session["overrun"])),
     ]
+
+
+def _is_asked_to_end(session: Json) -> bool:
+    return session["state"] != "ended" and any(entry["event"] == "termination_asked" for entry in session["history"])
 
 
 def _told(entry: Json) -> list[str]:
@@ -123,4 +127,9 @@ def terminate(
     body = {"reason": reason} if reason is not None else {}
     with connect(config, server) as client:
         made = client.post(f"{_path(session_id)}/terminate", body)
-    show(output, made, ["session", "asked at", "reason"], [[made["session_id"], made["at"], made["reason"]]])
+    show(
+        output,
+        made,
+        ["session", "asked at", "what follows", "ends at the latest"],
+        [[made["session_id"], made["at"], made["what_follows"], made["ends_at_latest"]]],
+    )

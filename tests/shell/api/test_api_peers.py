@@ -55,6 +55,11 @@ def test_a_peer_that_cannot_be_allowed(door: Door, body: object) -> None:
     problem(door.ask("PUT", "/api/v1/peers/sgw.visited.example", json=body), 422, "invalid-input")
 
 
+@pytest.mark.parametrize("host", ["foo%20bar", "a%0Ab", "gr%C3%BC%C3%9Fe.example", "-a", "a.", "x" * 256])
+def test_no_origin_host_is_told_so(door: Door, host: str) -> None:
+    problem(door.ask("PUT", f"/api/v1/peers/{host}", json={}), 422, "invalid-input")
+
+
 def test_configured_peers_are_among_the_allowed(door: Door) -> None:
     door.backend.config = Config(gy=Gy(peers=[Peer(origin_host="z.example", addresses=["192.0.2.1"])]))
     allow(door, "a.example", {})

@@ -2,10 +2,11 @@
 
 from urllib.parse import quote, quote_from_bytes
 
+import msgspec
 import pytest
 
-from api_door import Door, problem
-from ledger_node import EVENT, INITIAL, TERMINATION, UPDATE, ccr, service
+from api_door import SGW, Door, problem
+from ledger_node import EVENT, INITIAL, OPEN5GS, TERMINATION, UPDATE, ccr, service
 from ocs import command as cmd
 from ocs.diameter import avp
 from ocs.diameter.codes import Avp
@@ -231,10 +232,31 @@ def test_a_session_is_asked_to_end(busy: Door) -> None:
     asked = busy.post("/sessions/second/terminate", {"reason": "fraud desk"})
 
     assert asked.status_code == 202
-    assert asked.json() == {"session_id": "second", "at": "2027-01-15T08:00:00.000Z", "reason": "fraud desk"}
+    assert asked.json() == {
+        "session_id": "second",
+        "at": "2027-01-15T08:00:00.000Z",
+        "reason": "fraud desk",
+        "peer": "sgw.visited.example",
+        "peer_connected": True,
+        "ends_at_latest": "2027-01-15T10:00:00.000Z",
+        "what_follows": "ASR was sent to sgw.visited.example; its CCR-T ends the session",
+    }
     session = busy.node.state.charging.sessions.get(SessionId(b"second"))
     assert session is not None
     assert session.terminating
+
+
+def test_an_end_that_no_asr_can_bring_says_what_will(busy: Door) -> None:
+    busy.backend.peers = [msgspec.structs.replace(SGW, state="DRAINING")]
+    told = busy.post("/sessions/second/terminate", {}).json()
+    assert not told["peer_connected"]
+    assert told["what_follows"] == (
+        "sgw.visited.example is not connected: when it comes back, the session's next CCR-U is refused"
+    )
+    busy.node.charge(ccr(INITIAL, 0, service(1), session="fifth"), OPEN5GS)
+    busy.backend.peers = [msgspec.structs.replace(SGW, origin_host=OPEN5GS.peer)]
+    told = busy.post("/sessions/fifth/terminate", {}).json()
+    assert told["what_follows"] == "profile open5gs ignores ASR: the session's next CCR-U is refused"
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,15 @@ def test_check(ocs: Ocs, tmp_path: Path) -> None:
     path.write_text("gy: {dictionaries: [none.dia]}")
     missing = ocs("config", "check", "--config", str(path))
     assert (missing.code, missing.out) == (3, "")
-    assert "none.dia: cannot be read" in missing.err
+    assert "gy.dictionaries: " in missing.err
+    assert "none.dia is not there" in missing.err
+
+
+def test_check_takes_the_file_by_place_once(ocs: Ocs, tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text("gy: {listen: ['127.0.0.1:3999']}")
+    assert "127.0.0.1:3999" in ocs("config", "check", str(path)).out
+    assert ocs("config", "check", str(path), "--config", str(path)).code == 2
 
 
 @pytest.mark.parametrize(
@@ -369,10 +377,15 @@ def problem(slug: str, **more: object) -> str:
         (http("409 Conflict", problem("conflict")), 5, "in its words"),
         (http("409 Conflict", problem("insufficient-balance")), 5, "in its words"),
         (http("404 Not Found", problem("not-found")), 2, "in its words"),
-        (http("401 Unauthorized", problem("something-newer")), 6, "in its words"),
+        (http("401 Unauthorized", problem("unauthorized")), 6, "refused the token from OCS_API_TOKEN"),
         (http("403 Forbidden", problem("refused-by-policy")), 6, "in its words"),
         (http("503 Busy", problem("unavailable")), 4, "in its words"),
         (http("422 No", problem("newer", errors=[{"where": "a", "what": "b", "mend": "c"}])), 2, "ocs: a: b; c\n"),
+        (
+            http("422 No", problem("newer", errors=[{"where": "body/tariff/per_octets", "what": "b", "mend": "c"}])),
+            2,
+            "ocs: per-octets: b; c\n",
+        ),
         (http("422 No", problem("invalid-input", detail="\x1b[2J")), 2, r"ocs: \x1b[2J"),
     ],
 )
