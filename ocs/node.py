@@ -193,7 +193,7 @@ def _unserved(
             return _serve(state, policy, request, None, gateway, now)
         return _refuse(request, ResultCode.UNKNOWN_SESSION_ID, NO_SESSION, now)
     if initial:
-        return _refuse(request, ResultCode.UNABLE_TO_COMPLY, "a second CCR-I for a session there is", now)
+        return _refuse(request, ResultCode.UNABLE_TO_COMPLY, "it would begin a session that is there already", now)
     if session.state == ENDED:
         return _refuse(request, ResultCode.UNKNOWN_SESSION_ID, "the session has ended", now)
     return _serve(state, policy, request, session, gateway, now)

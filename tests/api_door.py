@@ -104,7 +104,9 @@ class NodeBackend:
     async def live(self) -> Live:
         self._answer()
         index = GroupIndex(len(self.node.events))
-        return Live(UnixMillis(1_800_000_000_000), self.node.now, index, self.serving, self.peers, [STRANGER], CORE_METRICS)
+        return Live(
+            UnixMillis(1_800_000_000_000), self.node.now, index, self.serving, self.peers, [STRANGER], CORE_METRICS
+        )
 
     async def history(self, session_id: SessionId) -> list[tuple[GroupIndex, Event]]:
         return [

@@ -356,7 +356,7 @@ def apply(state: Charging, event: Stepped, group: GroupIndex) -> bool:
     # From here on things change.
     transfer.settle(state.operators[operator].account, released, posted, NOTHING, reserved)
     if after == ENDED:
-        sessions.bury(session_id, operator, event.at, was_alive=True)
+        sessions.bury(session_id, operator, event.at)
     sessions.at_rest[session_id] = after_step
     return True
 

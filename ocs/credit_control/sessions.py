@@ -23,6 +23,7 @@ from ocs.credit_control.rest import (
     with_deadline,
 )
 from ocs.credit_control.session import Session
+from ocs.credit_control.shelves import Shelves
 from ocs.credit_control.supervision import Supervision
 from ocs.units import MINUTE, OperatorId, SessionId, UnixMillis
 
@@ -57,8 +58,8 @@ class Sessions:
     """All sessions in memory, by Session-Id, with what is derived from them for each operator.
 
     Attributes:
-        at_rest: each session as rest.py packs it; ended ones stand in the order in which they ended.
-        ended: the ended ones, with their time.
+        at_rest: each session as rest.py packs it.
+        ended: the ended ones with their time, in the order in which they ended.
         gateways: what a session's `gateway` is the place of.
         open_count: sessions that have not ended, by operator; `open_total` of all.
         thirsty: sessions that wait for credit, by operator.
@@ -81,7 +82,7 @@ class Sessions:
     )
 
     def __init__(self) -> None:
-        self.at_rest: dict[SessionId, bytes] = {}
+        self.at_rest = Shelves()
         # What was unpacked last; it holds for as long as these very octets are the session's.
         self._taken_from = self._drawn_from = b""
         self._in_hand: Session | None = None
@@ -144,7 +145,11 @@ class Sessions:
         alive = session.state != ENDED
         if not alive:
             del session.answers[:-ENDED_ANSWERS_KEPT]
-            self.bury(session_id, operator, session.changed_at, was_alive=was_alive)
+            if was_alive:
+                self.bury(session_id, operator, session.changed_at)
+            else:
+                assert session_id not in self.at_rest, "a session ends once"
+                self.ended.append((session.changed_at, session_id))
         self.at_rest[session_id] = pack(session)
         if not alive:
             return
@@ -171,15 +176,13 @@ class Sessions:
         if self.supervision is not None:
             self.supervision.watch(session_id, min(deadline, UnixMillis(at + FIRST_LOOK_MS)))
 
-    def bury(self, session_id: SessionId, operator: OperatorId, at: UnixMillis, *, was_alive: bool) -> None:
-        """Note that a session ends; who calls puts its last octets to rest, behind those that ended before."""
-        self.at_rest.pop(session_id, None)
+    def bury(self, session_id: SessionId, operator: OperatorId, at: UnixMillis) -> None:
+        """Note that a session that ran ends; who calls puts its last octets to rest."""
         self.ended.append((at, session_id))
-        if was_alive:
-            self.open_count[operator] -= 1
-            self.open_total -= 1
-            if self.thirsty:
-                self._quenched(operator, session_id)
+        self.open_count[operator] -= 1
+        self.open_total -= 1
+        if self.thirsty:
+            self._quenched(operator, session_id)
 
     def _opened(self, operator: OperatorId) -> None:
         self.open_count[operator] = self.open_count.get(operator, 0) + 1
@@ -203,7 +206,7 @@ class Sessions:
         for _ in range(FORGOTTEN_AT_ONCE):
             if not ended or (ended[0][0] >= before and len(ended) <= ENDED_KEPT_MAX):
                 return
-            self.at_rest.pop(ended.popleft()[1], None)
+            self.at_rest.discard(ended.popleft()[1])
 
     def has_room_for(self, gateway: Gateway) -> bool:
         """Tell whether a session may come from `gateway`: it is known, or not too many are, of all and of its peer."""
@@ -236,8 +239,12 @@ class Sessions:
                 supervision.watch(session_id, numbers[DEADLINE])
 
     def packed(self) -> Iterator[tuple[SessionId, bytes]]:
-        """Give all sessions as they lie, for a snapshot."""
-        return iter(self.at_rest.items())
+        """Give all sessions as they lie, for a snapshot: those that run, then the ended ones as they ended."""
+        for session_id, packed in self.at_rest.items():
+            if packed[STATE] != ENDED:  # its place in the octets, too
+                yield session_id, packed
+        for _, session_id in self.ended:
+            yield session_id, self.at_rest[session_id]
 
     def restore(self, session_id: SessionId, packed: bytes) -> None:
         """Take a session from a snapshot, of this release or an older one."""
@@ -255,5 +262,5 @@ class Sessions:
             self.supervision.watch(session_id, numbers[DEADLINE])
 
     def restored(self) -> None:
-        """Order what was restored: ended sessions are forgotten in the order in which they ended."""
+        """Order what was restored of an older release, whose ended sessions stood among the others."""
         self.ended = deque(sorted(self.ended, key=itemgetter(0)))

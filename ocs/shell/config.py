@@ -284,7 +284,7 @@ class JournalSettings(_Section):
         default=300_000,
         ge=1000,
         le=1_000_000_000,
-        description="a snapshot after so many records, and not fewer than there are sessions",
+        description="a snapshot after so many records, and not fewer than a third of the sessions",
     )
     snapshot_every_seconds: int = Field(
         default=600, ge=1, le=86_400, description="and after so many seconds, where anything happened"

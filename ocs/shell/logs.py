@@ -1,4 +1,4 @@
-"""What the server says of itself: a JSON object per line on standard error, text on a terminal, times in UTC, IMSIs masked.
+"""What the server says of itself: JSON lines on standard error, text on a terminal; times in UTC, IMSIs masked.
 
 An IMSI is personal data: six digits name the operator and the last two tell two subscribers apart; the rest is hidden
 unless `logging.full_imsi` says otherwise.

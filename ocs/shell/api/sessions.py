@@ -7,9 +7,8 @@ from pydantic import ConfigDict, Field
 
 from ocs import command as cmd
 from ocs.administration import operator_named
-from ocs.credit_control.event import AnswerDropped, Expired, Refused, ServiceStep, Stepped, TerminationAsked
+from ocs.credit_control.event import AnswerDropped, Expired, Gateway, Refused, ServiceStep, Stepped, TerminationAsked
 from ocs.credit_control.profile import PROFILES, STANDARD
-from ocs.credit_control.event import Gateway
 from ocs.diameter.peer_state import State as PeerState
 from ocs.errors import NotFound
 from ocs.shell.api.door import ALONE, Behind, router

@@ -2,7 +2,7 @@
 
 from ocs.balance.event import TopUpKind
 from ocs.credit_control.event import EndCause, State
-from ocs.credit_control.rest import unpack_answer
+from ocs.credit_control.rest import OPENED_AT, head_of, unpack_answer
 from ocs.shell.books.posting import AccountEntry, Posting, ServiceEntry, SessionEntry
 from ocs.state import State as Node
 
@@ -64,7 +64,9 @@ def _operators(rows: Posting, state: Node) -> None:
 
 def _sessions(rows: Posting, state: Node) -> None:
     sessions = state.charging.sessions
-    for session_id in sessions:
+    # Numbered as they began: lists show the newest first by it.
+    began = sorted((head_of(packed)[OPENED_AT], session_id) for session_id, packed in sessions.packed())
+    for _, session_id in began:
         session = sessions.get(session_id)
         assert session is not None
         gateway = sessions.gateways[session.gateway]

@@ -123,8 +123,8 @@ class Client:
             raise InvalidInput("this text is no UTF-8, or no ASCII where it is a key; write it otherwise") from None
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise RefusedByPolicy(
-                f"{self.url} refused the token from {self._token_from}: it is another server's; set {TOKEN_VARIABLE} to "
-                "the one this server was started with, or name its configuration with --config"
+                f"{self.url} refused the token from {self._token_from}: it is another server's; set "
+                f"{TOKEN_VARIABLE} to the one this server was started with, or name its configuration with --config"
             )
         if answer.is_error:
             raise refusal(answer, self.url)

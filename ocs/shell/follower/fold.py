@@ -25,6 +25,12 @@ from ocs.units import DAY, GroupIndex, UnixMillis
 BATCH_OCTETS: Final = 512 * 1024
 """Folded in one go, some ten milliseconds: so long the door waits."""
 
+SESSIONS_PER_RECORD: Final = 3
+"""Replaying a record takes some four times as long as reading a session from a snapshot does."""
+
+SYNC_OCTETS: Final = 8 * 1024 * 1024
+"""A large snapshot goes to the disk in pieces: the journal's syncs wait for one of them, and not for all."""
+
 log = structlog.get_logger()
 
 
@@ -51,6 +57,7 @@ class Fold(Pursuit):
         self._folder = folder
         self._archive = Archive(folder.archive)
         self._digest = b""
+        self._archiving: asyncio.Task[None] | None = None
         self._records_since_snapshot = 0
         self._snapshot_at = asyncio.get_running_loop().time()
 
@@ -90,20 +97,33 @@ class Fold(Pursuit):
             index, self._digest = group.index, group.digest
 
     async def between(self) -> None:
-        """Write a snapshot where one is due, and archive what lies behind."""
+        """Write a snapshot where one is due, and begin to archive what lies behind."""
+        if self._archiving is not None:
+            if not self._archiving.done():
+                return  # on a thread; a snapshot more would only mean a second one to wait for
+            self._archiving.result()
+            self._archiving = None
         waited = asyncio.get_running_loop().time() - self._snapshot_at
         by_time = self._records_since_snapshot > 0 and waited >= self._settings.snapshot_every_seconds
-        # A snapshot costs as much as there are sessions, and so does reading it: replaying as many records is no worse.
-        enough = max(self._settings.snapshot_every_records, len(self.state.charging.sessions))
+        # A snapshot costs as much as there are sessions; a start reads it, and replays what came since.
+        sessions = len(self.state.charging.sessions)
+        enough = max(self._settings.snapshot_every_records, sessions // SESSIONS_PER_RECORD)
         if not by_time and self._records_since_snapshot < enough:
             return
         self._snapshot_at, self._records_since_snapshot = asyncio.get_running_loop().time(), 0
         try:
             await self.write_snapshot()
-            await self.archive_behind()
         except Unavailable as error:
             # The journal holds everything; the next turn tries again.
             log.exception("no snapshot", reason=str(error))
+        else:
+            self._archiving = asyncio.get_running_loop().create_task(self._archive_apart())
+
+    async def _archive_apart(self) -> None:
+        try:
+            await self.archive_behind()
+        except Unavailable as error:
+            log.exception("nothing archived", reason=str(error))
 
     async def write_snapshot(self) -> None:
         """Write the state as it stands; the fold waits, the door goes on.
@@ -113,8 +133,13 @@ class Fold(Pursuit):
         """
         writer = snapshot.SnapshotWriter(self._folder.snapshots, self.index, self.state.at, self._digest)
         try:
+            unsynced = 0
             for chunk in image.chunks(self.state):
                 writer.add(chunk)
+                unsynced += len(chunk)
+                if unsynced >= SYNC_OCTETS:
+                    unsynced = 0
+                    await asyncio.to_thread(writer.sync)
                 await asyncio.sleep(0)
             await asyncio.to_thread(writer.finish)
         except BaseException:

@@ -108,6 +108,17 @@ class SnapshotWriter:
             self._write(_LENGTH.pack(len(chunk)))
             self._write(chunk)
 
+    def sync(self) -> None:
+        """Bring what was written so far to the disk.
+
+        Raises:
+            Unavailable: it refused.
+        """
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise Unavailable(f"snapshot {self._path} cannot be synced: {error.strerror}") from None
+
     def finish(self) -> None:
         """Write the digest, sync, and give the file its name."""
         self._write(_LENGTH.pack(0))

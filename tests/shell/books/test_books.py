@@ -178,8 +178,10 @@ def test_books_may_begin_with_a_state(history: MadeFolder, one_by_one: Path, tmp
 
     async def run() -> None:
         books = await Books.open(path)
-        await books.replace(books_seed.posting(history.node.state), GroupIndex(len(history.groups)), at)
-        await books.close()
+        try:
+            await books.replace(books_seed.posting(history.node.state), GroupIndex(len(history.groups)), at)
+        finally:
+            await books.close()  # its thread would keep the process alive
 
     asyncio.run(run())
     seeded, whole = rows(path), rows(one_by_one)

@@ -1,0 +1,77 @@
+"""Sessions in memory: found, forgotten in time, and the same in every process that folds the same events."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger_node import EVENT, INITIAL, TERMINATION, Node, ccr, service
+from ocs import image
+from ocs.credit_control.sessions import ENDED_KEPT_MS
+from ocs.credit_control.shelves import SHELVES, Shelves
+from ocs.state import State
+from ocs.units import SessionId, UnixMillis
+
+DEBIT = 0
+
+
+def fresh() -> Node:
+    node = Node()
+    node.operator()
+    node.top_up(10**12)
+    return node
+
+
+def copy(node: Node) -> Node:
+    """Give the node that a snapshot of this one makes."""
+    return Node(policy=node.policy, state=image.restore(image.chunks(node.state)), now=node.now, group=1)
+
+
+def chunks(state: State) -> list[bytes]:
+    return list(image.chunks(state))
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["event", "open", "end", "copy"]),
+            st.integers(0, 5),
+            st.sampled_from([0, 0, 1, ENDED_KEPT_MS // 3, ENDED_KEPT_MS]),
+        ),
+        max_size=40,
+    )
+)
+@settings(max_examples=150)
+def test_who_began_with_a_snapshot_forgets_as_who_ran_all_the_while(steps: list[tuple[str, int, int]]) -> None:
+    node = fresh()
+    others = [copy(node)]
+    running: set[str] = set()
+    for number, (act, which, later) in enumerate(steps, 1):
+        node.now = UnixMillis(node.now + later)
+        if act == "copy":
+            others.append(copy(node))
+            continue
+        name = f"{act if act == 'event' else 'session'};{which}"
+        message = ccr(EVENT, number, service(ask=5), session=name, action=DEBIT)
+        if act == "open":
+            message = ccr(INITIAL, 0, service(), session=name)
+            running.add(name)
+        elif act == "end":
+            message = ccr(TERMINATION, 1, service(ask=None, used=number), session=name)
+            if name not in running:
+                continue
+            running.discard(name)
+        for one in (node, *others):
+            one.now, one.group = node.now, number
+            one.charge(message)
+    for other in others:
+        other.state.group = node.state.group
+        assert chunks(other.state) == chunks(node.state)
+        assert other.state.charging.sessions.ended == node.state.charging.sessions.ended
+    node.check()
+
+
+def test_no_shelf_holds_much_more_than_its_share() -> None:
+    shelves = Shelves()
+    for number in range(100 * SHELVES):
+        shelves[SessionId(b"sgw1.visited.example;1700000000;%d;gx" % number)] = b"."
+    assert len(shelves) == 100 * SHELVES
+    assert max(len(shelf) for shelf in shelves._shelves) < 200
