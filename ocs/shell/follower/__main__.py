@@ -6,6 +6,7 @@ time: the core starts it again, and Gy goes on meanwhile.
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -40,6 +41,9 @@ PREDECESSOR_SECONDS: Final = 10.0
 
 BEHIND_SECONDS: Final = 5.0
 """Under a burst the reader lags a moment; only a lasting lag is worth a word."""
+
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+"""Rows and events have no cycles; with the defaults the collector took a tenth of the time under load."""
 
 DOOR_CLOSING_SECONDS: Final = 3.0
 NICENESS: Final = 10
@@ -215,6 +219,9 @@ async def follow(config: Config, token: str, descriptor: int) -> int:
         loop.add_signal_handler(number, stop.set)
     folder = DataFolder.open(Path(config.data))
     reading = await Reading.open(config.journal, folder)
+    # As in the core: what was loaded stays, and of what comes the last reference frees nearly all.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         try:
             reader, writer = await asyncio.open_unix_connection(folder.socket)

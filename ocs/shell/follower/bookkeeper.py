@@ -22,7 +22,8 @@ from ocs.shell.store.journal import JournalReader
 from ocs.shell.store.snapshot import Snapshot
 from ocs.units import GroupIndex
 
-BATCH_OCTETS: Final = 4 * 1024 * 1024
+BATCH_OCTETS: Final = 2 * 1024 * 1024
+"""Posted in one transaction, whose sync the journal's syncs have to wait for."""
 
 log = structlog.get_logger()
 

@@ -28,7 +28,7 @@ BATCH_OCTETS: Final = 512 * 1024
 SESSIONS_PER_RECORD: Final = 3
 """Replaying a record takes some four times as long as reading a session from a snapshot does."""
 
-SYNC_OCTETS: Final = 8 * 1024 * 1024
+SYNC_OCTETS: Final = 2 * 1024 * 1024
 """A large snapshot goes to the disk in pieces: the journal's syncs wait for one of them, and not for all."""
 
 log = structlog.get_logger()
