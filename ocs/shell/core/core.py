@@ -8,7 +8,6 @@ No rule lives here; what is told to anybody waits for the newest group it could 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -22,26 +21,25 @@ from ocs.credit_control.form import Form
 from ocs.credit_control.one_time import MOVES_NOTHING
 from ocs.credit_control.policy import Policy
 from ocs.credit_control.request import CreditControlRequest
-from ocs.credit_control.screening import Finding, Rule, Screening, Seen
+from ocs.credit_control.screening import Finding, Rule, Screening
 from ocs.credit_control.session import Answer as StoredAnswer
 from ocs.credit_control.supervision import Supervision
 from ocs.diameter import base
-from ocs.diameter.base import Introduction, LocalNode
-from ocs.diameter.codes import CcRequestType, DisconnectCause, ResultCode
-from ocs.diameter.happening import Answer, Closed, Counters, Happening, Opened, Request, Unanswered, WatchdogChanged
-from ocs.diameter.peer import Admission, PeerLimits, Verdict
-from ocs.diameter.peer_state import State as PeerState
+from ocs.diameter.base import LocalNode
+from ocs.diameter.codes import CcRequestType, ResultCode
+from ocs.diameter.happening import Answer, Request, Unanswered
+from ocs.diameter.peer import PeerLimits
 from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
 from ocs.node import Decision, Done, Recall, charge, decide, evolve
 from ocs.shell.clock import Clock
-from ocs.shell.core.admission import Doorkeeper
 from ocs.shell.core.backlog import EXIT_BUG, Backlog
 from ocs.shell.core.committer import Committer, Promise
+from ocs.shell.core.connections import Connections
 from ocs.shell.core.diameter_tcp import DiameterConnection
 from ocs.shell.core.measures import MALFORMED, Measures
 from ocs.shell.core.outgoing import Outgoing
 from ocs.shell.core.reception import Reception
-from ocs.shell.live import Live, PeerView
+from ocs.shell.live import Live
 from ocs.state import Event, PeerAllowed, PeerRevoked, State
 from ocs.units import SECOND, SessionId, UnixMillis
 
@@ -77,13 +75,11 @@ class Core:
         committer: Committer,
         reception: Reception,
         screening: Screening,
-        doorkeeper: Doorkeeper,
+        connections: Connections,
         local: LocalNode,
         limits: PeerLimits,
         measures: Measures,
         deadline_ms: int,
-        connections_max: int,
-        connections_per_address_max: int,
     ) -> None:
         self.state = state
         self.policy = policy
@@ -91,8 +87,7 @@ class Core:
         self.limits = limits
         self.measures = measures
         self.committer = committer
-        self.doorkeeper = doorkeeper
-        self.serving = False
+        self.connections = connections
         self.has_room = True  # on the disk of the journal
         self.started_at = clock.now()
         self.recollect: Recollector | None = None
@@ -101,12 +96,6 @@ class Core:
         self._screening = screening
         self._identity = cca.Identity.of(local.origin_host, local.origin_realm)
         self._deadline_ms = deadline_ms
-        self._connections_max = connections_max
-        self._per_address_max = connections_per_address_max
-        self._connections: set[DiameterConnection] = set()
-        self._gone = Counters()  # of connections that have ended
-        self._all_gone = asyncio.Event()
-        self._by_peer: dict[str, DiameterConnection] = {}
         self._touched: set[DiameterConnection] = set()
         self._supervision = Supervision()
         self._outgoing = Outgoing(self)
@@ -169,9 +158,9 @@ class Core:
             case cmd.TerminateSession(session_id=session_id), _:
                 self._outgoing.abort(SessionId(session_id))
             case _, PeerAllowed(origin_host=host):
-                self.doorkeeper.forget(host)
+                self.connections.doorkeeper.forget(host)
             case _, PeerRevoked(origin_host=host):
-                self._turn_out(host)
+                self.connections.turn_out(host)
 
     # Diameter requests
 
@@ -402,44 +391,7 @@ class Core:
         if session is not None and session.state != SessionState.ENDED:
             self._supervision.watch(session_id, session.deadline)
 
-    # Connections
-
-    def connected(self, connection: DiameterConnection) -> str | None:
-        """Take a connection within the limits; the reason otherwise."""
-        same = sum(other.address == connection.address for other in self._connections)
-        reason = None
-        if len(self._connections) >= self._connections_max:
-            reason = "connections-max"
-        elif same >= self._per_address_max:
-            reason = "connections-per-address-max"
-        elif not self.serving:
-            reason = "stopping"
-        if reason is not None:
-            self.measures.refused_peers[reason] += 1
-            return reason
-        self._connections.add(connection)
-        self.measures.connections = len(self._connections)
-        return None
-
-    def admit(self, connection: DiameterConnection, introduction: Introduction) -> Admission:
-        reason = self.doorkeeper.judge(introduction, connection.address, self.now())
-        if reason is not None:
-            self.measures.refused_peers["unknown-peer"] += 1
-            log.warning(
-                "peer refused",
-                peer=introduction.origin_host,
-                address=connection.address,
-                reason=reason,
-                mend=f"ocs peer allow {introduction.origin_host} --address {connection.address}",
-            )
-            return Admission(Verdict.REFUSE, reason)
-        old = self._by_peer.get(introduction.origin_host.lower())
-        if old is not None:
-            if not old.machine.yields_to(introduction, self.now()):
-                return Admission(Verdict.BUSY, "this identity is connected already")
-            old.act(partial(old.machine.lost, self.now()))
-            old.transport.abort()
-        return Admission(Verdict.ACCEPT)
+    # What connections bring besides requests
 
     def _shed(self, connection: DiameterConnection, count: int) -> None:
         """Count requests that were answered 3004 because more came than can be served."""
@@ -451,57 +403,11 @@ class Core:
             self._told_of_load = second
             log.warning("overload", peer=connection.peer, mend="more comes than this machine can serve; share the load")
 
-    def turned_away(self, reason: str) -> None:
-        self.measures.refused_peers[reason] += 1
-
-    def opened(self, connection: DiameterConnection, introduction: Introduction) -> None:
-        connection.peer = introduction.origin_host
-        connection.realm = introduction.origin_realm
-        connection.profile = self.doorkeeper.profile(introduction)
-        connection.seen = Seen(self.doorkeeper.agreement(introduction))
-        connection.gateway = Gateway(
-            introduction.origin_host, introduction.origin_realm, connection.peer, connection.profile.name
-        )
-        self._by_peer[introduction.origin_host.lower()] = connection
-        log.info("peer open", peer=connection.peer, address=connection.address, profile=connection.profile.name)
-
-    def happened(self, connection: DiameterConnection, happening: Happening) -> None:
-        match happening:
-            case Closed(reason, detail):
-                self.measures.closed[str(reason)] += 1
-                log.info(
-                    "peer closed", peer=connection.peer, address=connection.address, reason=str(reason), detail=detail
-                )
-            case WatchdogChanged(state):
-                log.warning("watchdog", peer=connection.peer, state=state.name)
-            case Opened() | _:
-                pass
-
-    def closed(self, connection: DiameterConnection) -> None:
-        self._connections.discard(connection)
-        self._gone.add(connection.machine.counters)
-        self.measures.connections = len(self._connections)
-        if not self._connections:
-            self._all_gone.set()
-        if self._by_peer.get(connection.peer.lower()) is connection:
-            del self._by_peer[connection.peer.lower()]
-
-    def connection_of(self, peer: str) -> DiameterConnection | None:
-        """Give the open connection of a peer."""
-        connection = self._by_peer.get(peer.lower())
-        return connection if connection is not None and connection.machine.state is PeerState.OPEN else None
-
     def answered(self, connection: DiameterConnection, answer: Answer) -> None:
         self._outgoing.answered(connection, answer)
 
     def unanswered(self, connection: DiameterConnection, happening: Unanswered) -> None:
         self._outgoing.unanswered(connection, happening)
-
-    def _turn_out(self, host: str) -> None:
-        connection = self.connection_of(host)
-        if connection is not None and self.doorkeeper.judge_again(host, connection.address) is not None:
-            cause = DisconnectCause.DO_NOT_WANT_TO_TALK_TO_YOU
-            connection.act(partial(connection.machine.disconnect, cause, self.now()))
 
     # What others ask
 
@@ -510,58 +416,20 @@ class Core:
         self.measures.groups = self.committer.groups
         self.measures.events = self.committer.events
         self.measures.commit_seconds = self.committer.commit_seconds
-        self.measures.peers = Counters()
-        for counters in (self._gone, *(connection.machine.counters for connection in self._connections)):
-            self.measures.peers.add(counters)
+        self.measures.peers = self.connections.counters()
         self.measures.clock_drift_seconds = self._clock.drift_ms() / SECOND
         return Live(
             self.started_at,
             self.now(),
             self.committer.synced,
-            self.serving,
-            [_view(connection) for connection in self._connections if connection.peer],
-            list(self.doorkeeper.waiting.values()),
+            self.connections.taken,
+            self.connections.views(),
+            list(self.connections.doorkeeper.waiting.values()),
             self.measures.text(),
         )
 
     async def stop(self, seconds: float) -> None:
         """Say goodbye to every peer, answer what is in flight, and wait for the journal."""
-        self.serving = False
-        for connection in list(self._connections):
-            if connection.machine.want_close:
-                continue
-            if connection.machine.state is PeerState.OPEN:
-                connection.act(partial(connection.machine.disconnect, DisconnectCause.REBOOTING, self.now()))
-            else:
-                connection.transport.close()
-        self._all_gone.clear()
-        if self._connections:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._all_gone.wait(), seconds)
-        for connection in list(self._connections):
-            connection.transport.abort()
+        await self.connections.end(seconds)
         self.backlog.clear()
         await self.committer.drain()
-
-
-def _view(connection: DiameterConnection) -> PeerView:
-    machine = connection.machine
-    identity = machine.identity
-    watchdog = machine.watchdog_state
-    return PeerView(
-        origin_host=connection.peer,
-        origin_realm=connection.realm,
-        address=f"[{connection.address}]:{connection.port}"
-        if ":" in connection.address
-        else f"{connection.address}:{connection.port}",
-        profile=connection.profile.name,
-        product_name=identity.product_name if identity is not None else "",
-        state=machine.state.name,
-        watchdog=watchdog.name if watchdog is not None else "",
-        secure=connection.secure,
-        since=connection.since,
-        requests=machine.counters.requests,
-        answers=machine.counters.answers,
-        errors=connection.errors,
-        last_watchdog_ms=-1,
-    )

@@ -35,14 +35,9 @@ _RECEIVED: Final = memoryview(bytearray(READ_OCTETS))
 log = structlog.get_logger()
 
 
-class Host(Protocol):
-    """What a connection needs of the core."""
+class Register(Protocol):
+    """Whom a connection tells that it came, who it is, and that it went."""
 
-    local: LocalNode
-    limits: PeerLimits
-    backlog: "Backlog[DiameterConnection]"
-
-    def now(self) -> UnixMillis: ...
     def connected(self, connection: "DiameterConnection") -> str | None:
         """Take a new connection, or give the reason why it must go."""
 
@@ -51,10 +46,22 @@ class Host(Protocol):
         """Count a peer that was refused before it was asked whether it is known."""
 
     def opened(self, connection: "DiameterConnection", introduction: Introduction) -> None: ...
-    def answered(self, connection: "DiameterConnection", answer: Answer) -> None: ...
-    def unanswered(self, connection: "DiameterConnection", happening: Unanswered) -> None: ...
     def happened(self, connection: "DiameterConnection", happening: Happening) -> None: ...
     def closed(self, connection: "DiameterConnection") -> None: ...
+
+
+class Host(Protocol):
+    """What a connection needs of the core."""
+
+    local: LocalNode
+    limits: PeerLimits
+    backlog: "Backlog[DiameterConnection]"
+
+    @property
+    def connections(self) -> Register: ...
+    def now(self) -> UnixMillis: ...
+    def answered(self, connection: "DiameterConnection", answer: Answer) -> None: ...
+    def unanswered(self, connection: "DiameterConnection", happening: Unanswered) -> None: ...
 
 
 class DiameterConnection(asyncio.BufferedProtocol):
@@ -108,7 +115,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
             secure=self.secure,
             limits=host.limits,
         )
-        self._refused = host.connected(self) is not None
+        self._refused = host.connections.connected(self) is not None
         if self._refused:
             transport.abort()
             return
@@ -123,7 +130,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
         certificate: PeerCertificate | None = self.transport.get_extra_info("peercert")
         if self._match_names and certificate and not certificate_names(certificate, introduction.origin_host):
             reason = "its certificate does not name this Origin-Host"
-            self._host.turned_away("certificate-name")
+            self._host.connections.turned_away("certificate-name")
             log.warning(
                 "peer refused",
                 peer=introduction.origin_host,
@@ -133,7 +140,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
                 mend="a certificate with the Origin-Host as DNS name, or gy.tls.match_origin_host: false",
             )
             return Admission(Verdict.REFUSE, reason)
-        return self._host.admit(self, introduction)
+        return self._host.connections.admit(self, introduction)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return _RECEIVED
@@ -153,7 +160,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
         elif error is not None:
             detail = str(error)
         self._tell(self.machine.lost(self._host.now(), reason, detail))
-        self._host.closed(self)
+        self._host.connections.closed(self)
 
     def pause_writing(self) -> None:
         # The peer does not read its answers.  They are durable; it gets them on a new connection.
@@ -186,9 +193,9 @@ class DiameterConnection(asyncio.BufferedProtocol):
                     case Unanswered():
                         host.unanswered(self, happening)
                     case Opened(introduction):
-                        host.opened(self, introduction)
+                        host.connections.opened(self, introduction)
                     case _:
-                        host.happened(self, happening)
+                        host.connections.happened(self, happening)
         self.flush()
 
     def _after(self) -> None:

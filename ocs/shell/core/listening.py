@@ -38,7 +38,7 @@ async def gy_servers(config: Gy, core: Host) -> list[asyncio.Server]:
     if tls is not None:
         context = _tls_context(tls.certificate, tls.key, tls.ca, required=tls.require_client_certificate)
         inside = partial(DiameterConnection, core, secure=True, match_names=tls.match_origin_host)
-        door = partial(TlsDoor, context, Handshakes(), inside, core.turned_away)
+        door = partial(TlsDoor, context, Handshakes(), inside, core.connections.turned_away)
         wanted.extend(("gy.tls.listen", place, door) for place in tls.listen)
     for key, place, protocol in wanted:
         host, port = parse_listen(place)

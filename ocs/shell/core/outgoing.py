@@ -19,6 +19,7 @@ from ocs.diameter.codes import APPLICATION_CREDIT_CONTROL, Avp, Command
 from ocs.diameter.framing import HEADER_OCTETS
 from ocs.diameter.happening import Answer, Unanswered
 from ocs.errors import InvalidAvpLength, OutOfTurn, Unavailable
+from ocs.shell.core.connections import Connections
 from ocs.shell.core.diameter_tcp import DiameterConnection
 from ocs.shell.core.measures import Measures
 from ocs.state import State
@@ -40,9 +41,9 @@ class Sender(Protocol):
     state: State
     local: LocalNode
     measures: Measures
+    connections: Connections
 
     def now(self) -> UnixMillis: ...
-    def connection_of(self, peer: str) -> DiameterConnection | None: ...
 
 
 class Outgoing:
@@ -86,7 +87,7 @@ class Outgoing:
         if not (profile.honours_reauth if command == Command.RE_AUTH else profile.honours_abort):
             core.measures.reauths["not-supported"] += 1
             return
-        connection = core.connection_of(gateway.peer)
+        connection = core.connections.of(gateway.peer)
         if connection is None:
             core.measures.reauths["not-connected"] += 1
             return

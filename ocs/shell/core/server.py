@@ -28,6 +28,7 @@ from ocs.shell.config import Config
 from ocs.shell.core.admission import ConfiguredPeer, Doorkeeper
 from ocs.shell.core.backlog import EXIT_BUG
 from ocs.shell.core.committer import Committer
+from ocs.shell.core.connections import Connections
 from ocs.shell.core.core import Core
 from ocs.shell.core.core_link import CoreLink
 from ocs.shell.core.listening import addresses, gy_servers, http_socket, place_of
@@ -118,7 +119,7 @@ class _Server:
         await committer.drain()
         # `Started` is durable: whoever connects from here on meets a server that remembers.
         await self._link.listen(self._folder.socket)
-        core.serving = True
+        core.connections.taken = True
         # What was loaded stays; and what a request leaves behind is nearly all freed by its last reference.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -196,15 +197,19 @@ class _Server:
             committer=committer,
             reception=Reception(dictionaries.load([Path(name) for name in config.gy.dictionaries]), destinations),
             screening=screening_of(config.gy.screening),
-            doorkeeper=doorkeeper,
+            connections=Connections(
+                doorkeeper,
+                measures,
+                clock.now,
+                most=config.gy.connections_max,
+                most_of_address=config.gy.connections_per_address_max,
+            ),
             local=local,
             limits=PeerLimits(
                 watchdog_ms=config.gy.watchdog_seconds * SECOND, message_octets_max=config.gy.message_octets_max
             ),
             measures=measures,
             deadline_ms=config.gy.answer_deadline_ms,
-            connections_max=config.gy.connections_max,
-            connections_per_address_max=config.gy.connections_per_address_max,
         )
 
     async def _watch_room(self) -> None:

@@ -25,6 +25,7 @@ from ocs.shell import dictionaries
 from ocs.shell.clock import Clock
 from ocs.shell.core.admission import Doorkeeper
 from ocs.shell.core.committer import Promise
+from ocs.shell.core.connections import Connections
 from ocs.shell.core.core import Core
 from ocs.shell.core.measures import Measures
 from ocs.shell.core.reception import Destinations, Reception
@@ -101,20 +102,21 @@ class Scene:
         self.journal = Journal(list(node.events))
         self.connection = Connection()
         destinations = Destinations(origin_host="ocs.example.net", realms=frozenset({"example.net"}), strict=False)
+        clock = Clock(NOW, wall_ns=lambda: NOW * 10**6, monotonic_ns=lambda: 0)
+        measures = Measures()
+        doorkeeper = Doorkeeper(any_peer=True, configured=(), allowed={}, default_profile=None)
         self.core = Core(
             state=node.state,
             policy=node.policy,
-            clock=Clock(NOW, wall_ns=lambda: NOW * 10**6, monotonic_ns=lambda: 0),
+            clock=clock,
             committer=self.journal,  # type: ignore[arg-type]  # as much of it as is called here
             reception=Reception(dictionaries.load([]), destinations),
             screening=Screening({}, Rates()),
-            doorkeeper=Doorkeeper(any_peer=True, configured=(), allowed={}, default_profile=None),
+            connections=Connections(doorkeeper, measures, clock.now, most=1, most_of_address=1),
             local=LOCAL,
             limits=PeerLimits(),
-            measures=Measures(),
+            measures=measures,
             deadline_ms=1000,
-            connections_max=1,
-            connections_per_address_max=1,
         )
 
     def serve(self, messages: list[bytes]) -> None:
