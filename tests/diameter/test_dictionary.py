@@ -224,7 +224,7 @@ def test_loading_from_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadConfiguration, match=r"none\.dia: cannot be read"):
+    with pytest.raises(BadConfiguration, match=r"none\.dia is not there"):
         load([tmp_path / "none.dia"])
     (tmp_path / "latin.dia").write_bytes(b"; caf\xe9\n")
     with pytest.raises(BadConfiguration, match=r"latin\.dia: octet 5 is not UTF-8"):
