@@ -62,6 +62,9 @@ class Reading:
         Raises:
             JournalFault: a group is missing, damaged, or not of this history.
         """
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self.fold.run())
-            both.create_task(self.bookkeeper.run())
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self.fold.run())
+                both.create_task(self.bookkeeper.run())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None  # whichever failed first is the reason

@@ -34,12 +34,10 @@ def follow(folder: DataFolder, act: Callable[[Reading], Awaitable[None]]) -> Non
             for task in (running, acting):
                 if task.done():
                     task.result()
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
         finally:
             running.cancel()
             acting.cancel()
-            with suppress(asyncio.CancelledError, ExceptionGroup):
+            with suppress(asyncio.CancelledError, JournalFault):
                 await running
             await reading.close()
 
