@@ -65,14 +65,14 @@ def signed_bytes(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def id_of(payload_type: str, payload: bytes) -> bytes:
-    """Give the id that an envelope of these has, whoever signs it; 32 octets."""
-    return sha256(signed_bytes(payload_type, payload)).digest()
+def digest(signed: bytes) -> bytes:
+    """Give the id of the message whose signed bytes these are; 32 octets."""
+    return sha256(signed).digest()
 
 
 def message_id(envelope: Envelope) -> bytes:
     """Give the SHA-256 of what is signed, the signature not among it; 32 octets."""
-    return id_of(envelope.payload_type, envelope.payload)
+    return digest(signed_bytes(envelope.payload_type, envelope.payload))
 
 
 def seal(payload_type: str, payload: bytes, signer: Signer) -> bytes:

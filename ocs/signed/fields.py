@@ -1,4 +1,4 @@
-"""The fields that several messages share: version, network, digests and keys."""
+"""The fields that several messages share: version, network, ids, digests and keys."""
 
 from typing import Final
 
@@ -8,7 +8,11 @@ from ocs.signed.malformed import Malformed
 
 VERSION: Final = 1
 DIGEST_OCTETS: Final = 32
+SESSION_ID_OCTETS: Final = 16
 NETWORK_OCTETS_MAX: Final = 64
+
+COUNTER_MAX: Final = 2**63
+"""Octets of a session, up and down together: more than any link carries, and 64 bits hold it."""
 
 
 def version() -> wire.Field:
@@ -24,6 +28,11 @@ def digest(number: int, name: str) -> wire.Field:
 def signer(number: int, name: str) -> wire.Field:
     """Describe a tagged public key; whether it is a good one is asked where it signs."""
     return wire.octets(number, name, least=SIGNER_OCTETS, most=SIGNER_OCTETS)
+
+
+def session_id(number: int) -> wire.Field:
+    """Describe the id of one incarnation of a session, made at random."""
+    return wire.octets(number, "session_id", least=SESSION_ID_OCTETS, most=SESSION_ID_OCTETS)
 
 
 def network(number: int) -> wire.Field:

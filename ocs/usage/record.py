@@ -22,12 +22,8 @@ SESSION_INIT_TYPE: Final = "settlement/session-init/v1"
 USAGE_TYPE: Final = "settlement/usage/v1"
 COUNTERSIGN_TYPE: Final = "settlement/countersign/v1"
 
-SESSION_ID_OCTETS: Final = 16
 GY_SESSION_ID_OCTETS_MAX: Final = 255
-COUNTER_MAX: Final = 2**63
-"""Up and down together; more has no link ever carried, and sums of them still fit 64 bits."""
-
-INNER_OCTETS_MAX: Final = 2048
+INNER_OCTETS_MAX: Final = 1024
 """An SGW's envelope; the largest honest one, a SessionInit with the longest names, has under 800."""
 
 COUNTERSIGN_OCTETS_MAX: Final = INNER_OCTETS_MAX + 256
@@ -53,7 +49,7 @@ def _common() -> tuple[wire.Field, ...]:
         fields.version(),
         fields.network(2),
         fields.digest(3, "channel_id"),
-        wire.octets(4, "session_id", least=SESSION_ID_OCTETS, most=SESSION_ID_OCTETS),
+        fields.session_id(4),
         fields.signer(5, "sgw_key"),
         fields.signer(6, "miner_key"),
     )
@@ -74,7 +70,7 @@ _SESSION_INIT: Final = wire.Schema(
     wire.string(9, "operator", least=5, most=6, convert=_plmn),
     wire.string(10, "gy_session_id", least=1, most=GY_SESSION_ID_OCTETS_MAX),
     wire.uint64(11, "started_at_ms"),
-    wire.uint64(12, "granted_bytes", most=COUNTER_MAX),
+    wire.uint64(12, "granted_bytes", most=fields.COUNTER_MAX),
     wire.uint32(13, "tariff_id"),
     octets_max=INNER_OCTETS_MAX,
 )
@@ -203,7 +199,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
             Malformed: `malformed` or `out_of_range`.
         """
         usage = cls(*wire.read(_USAGE, payload))
-        if usage.cum_bytes > COUNTER_MAX:
+        if usage.cum_bytes > fields.COUNTER_MAX:
             raise Malformed("Usage: cum_up_bytes and cum_down_bytes together are above 2^63", Refusal.OUT_OF_RANGE)
         return usage
 
