@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
 
-.PHONY: help demo serve test check lint types tests faults interop bench soak endurance clean
+.PHONY: help demo serve test check lint types tests proto faults interop bench soak endurance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -39,6 +39,9 @@ types: $(VENV)/.stamp
 
 tests: $(VENV)/.stamp
 	$(BIN)/pytest
+
+proto: $(VENV)/.stamp  ## write ocs/wire_pb again from proto/*.proto
+	@$(BIN)/python proto/generate.py
 
 soak: $(VENV)/.stamp  ## the long runs: hundreds of kills, thousands of histories; seeds and counts are printed
 	@HYPOTHESIS_PROFILE=soak KILLS=100 FUZZ_MESSAGES=200000 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \

@@ -31,6 +31,7 @@
     │   ├── UserUnknown              5030
     │   └── RatingFailed             5031
     ├── InvalidInput           422: a value at the border that is not what it claims to be
+    │   └── Malformed                a signed message; it has a refusal code (`ocs.signed.malformed`)
     ├── Conflict               409: it exists already, or with other content
     │   └── InsufficientBalance      a reversal or refund above what is there
     ├── OutOfTurn              409: a state machine has no row for what was asked; nothing changed

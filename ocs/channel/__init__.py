@@ -1,0 +1,1 @@
+"""Channels: what opens, fills and closes them, field by field; pure."""

@@ -1,0 +1,57 @@
+"""A leaf of the log: a Commit's payload, and at once after it the countersigned envelope that it counts.
+
+Nothing stands between the two, and nothing need: `Commit.encode` writes its fields in their order, the last one,
+prev_commit, is never left out, and no field of a Commit may come twice.  So the payload ends where prev_commit ends,
+and is read from its head up to there.  Only this one spelling of a Commit is taken: a leaf has one meaning, and a
+Commit with its envelope has one leaf.
+"""
+
+from typing import Final
+
+from ocs.channel.record import Commit
+from ocs.signed.malformed import Malformed
+
+LEAF_OCTETS_MAX: Final = 65_535
+"""A tile has two octets for a leaf's length (c2sp.org/tlog-tiles)."""
+
+_PREV_COMMIT: Final = b"\x62\x20"  # field 12, delimited, 32 octets
+_PREV_COMMIT_OCTETS: Final = len(_PREV_COMMIT) + 32
+_VARINT: Final = 0
+
+
+def join(commit: bytes, countersigned: bytes) -> bytes:
+    """Make a leaf of a Commit's payload and the octets of the envelope that it counts."""
+    leaf = commit + countersigned
+    assert len(leaf) <= LEAF_OCTETS_MAX
+    return leaf
+
+
+def split(leaf: bytes) -> tuple[bytes, bytes]:
+    """Give a leaf's two parts: the payload of its Commit, and the countersigned envelope, which is not read.
+
+    Raises:
+        Malformed: it does not begin with a Commit as `encode` writes it.
+    """
+    end = _end_of_commit(leaf)
+    commit = leaf[:end]
+    if Commit.decode(commit).encode() != commit:
+        raise Malformed("leaf: its Commit is not spelled as a Commit is written")
+    return commit, leaf[end:]
+
+
+def _end_of_commit(leaf: bytes) -> int:
+    """Walk the fields at the head of a leaf up to prev_commit, and give where that ends."""
+    at = 0
+    size = len(leaf)
+    while at + _PREV_COMMIT_OCTETS <= size:
+        if leaf[at : at + 2] == _PREV_COMMIT:
+            return at + _PREV_COMMIT_OCTETS
+        tag = leaf[at]
+        at += 1
+        if tag & 7 == _VARINT:
+            while at < size and leaf[at] > 0x7F:
+                at += 1
+            at += 1
+        else:
+            at += 1 + leaf[at]  # of its delimited fields none has 128 octets
+    raise Malformed("leaf: it does not begin with a Commit")
