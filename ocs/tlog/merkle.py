@@ -229,7 +229,7 @@ def verify_consistency(old_size: int, size: int, proof: Sequence[bytes], old_roo
     if len(proof) != expected:
         raise ProofInvalid(f"growth from {old_size} to {size} is proved by {expected} hashes, not by {len(proof)}")
     if old_size == 0:
-        old, new = EMPTY_ROOT, root
+        old, new = EMPTY_ROOT, root if size else EMPTY_ROOT
     else:
         old = new = proof[0] if start else old_root
     for turn, other in zip(turns, proof[1:] if start else proof, strict=True):

@@ -18,7 +18,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ocs.tlog import checkpoint, note
-from ocs.tlog.checkpoint import Checkpoint, CosignerKey
+from ocs.tlog.checkpoint import CosignerKey
 from ocs.tlog.errors import Malformed, NotTrusted, ProofInvalid
 from ocs.tlog.line import decimal, hash_of, lines_of, shown
 from ocs.tlog.merkle import EMPTY_ROOT, verify_consistency
@@ -173,7 +173,7 @@ class Witness:
         if request.old_size != before.size:
             return Answer(Status.STALE, f"{before.size}\n".encode(), SIZE)
         try:
-            _check_growth(before, head, request.hashes)
+            verify_consistency(before.size, head.size, request.hashes, before.root, head.root)
         except ProofInvalid as error:
             return _refused(Status.INCONSISTENT, error)
         return self._cosigned(signed, Change(head.origin, before, Seen(head.size, head.root)), now)
@@ -181,12 +181,6 @@ class Witness:
     def _cosigned(self, signed: Note, change: Change, now: UnixMillis) -> Answer:
         cosignature = checkpoint.cosign(signed.text, self._key, now, self._signer)
         return Answer(Status.COSIGNED, cosignature.line.encode(), change=change)
-
-
-def _check_growth(before: Seen, head: Checkpoint, hashes: tuple[bytes, ...]) -> None:
-    if head.size == 0 and head.root != EMPTY_ROOT:
-        raise ProofInvalid(f"a log without leaves has the root {EMPTY_ROOT.hex()}, not {head.root.hex()}")
-    verify_consistency(before.size, head.size, hashes, before.root, head.root)
 
 
 def _refused(status: Status, reason: object) -> Answer:
