@@ -14,6 +14,9 @@ Octets = NewType("Octets", int)
 Credits = NewType("Credits", int)
 """Prepaid credit in the smallest unit an operator buys; never a fraction."""
 
+DataCredits = NewType("DataCredits", int)
+"""What a channel counts in: bought by the deployment, and no operator's money."""
+
 UnixMillis = NewType("UnixMillis", int)
 """Milliseconds since 1970-01-01T00:00:00Z."""
 

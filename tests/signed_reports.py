@@ -24,7 +24,7 @@ STRANGER = SeedSigner(bytes.fromhex("f5e5767cf153319517630f226876b86c8160cc583bc
 
 def registered(signer: SeedSigner, role: Role, pair: SeedSigner, **dates: Any) -> dict[bytes, KeyView]:
     view = KeyView(
-        role=role, pair=pair.public_key, origin_host="sgw.example.net", **{"valid_from": UnixMillis(0)} | dates
+        role=role, pairs=(pair.public_key,), origin_host="sgw.example.net", **{"valid_from": UnixMillis(0)} | dates
     )
     return {signer.public_key: view}
 

@@ -16,14 +16,14 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the registry says of one public key; `check_public_key` has passed it when it was registered.
 
     Attributes:
-        pair: the public key of the one miner, or SGW, that it works with; 32 octets.
+        pairs: public keys of the miners, or SGWs, that it works with, 32 octets each; two while one is replaced.
         origin_host: of the gateway that both belong to, as it is known over Gy.
         valid_from, valid_until: it signs from the first on and before the second; None is without end.
         revoked_at: from then on it signs nothing, whatever date its messages bear.
     """
 
     role: Role
-    pair: bytes
+    pairs: tuple[bytes, ...]
     origin_host: str
     valid_from: UnixMillis
     valid_until: UnixMillis | None = None

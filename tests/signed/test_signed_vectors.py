@@ -68,7 +68,7 @@ def keys() -> dict[bytes, KeyView]:
     return {
         bytes.fromhex(public): KeyView(
             role=Role(key["role"]),
-            pair=bytes.fromhex(key["pair"]),
+            pairs=(bytes.fromhex(key["pair"]),),
             origin_host="sgw.example.net",
             valid_from=UnixMillis(0),
         )
