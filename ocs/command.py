@@ -11,7 +11,7 @@ import msgspec
 from ocs.balance.event import TopUpKind
 from ocs.credit_control.event import Gateway, Stepped
 from ocs.credit_control.request import CreditControlRequest
-from ocs.units import Credits, Octets, SessionId, UnixMillis
+from ocs.units import Credits, DataCredits, Octets, SessionId, UnixMillis
 
 
 class AddOperator(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -80,6 +80,69 @@ class TerminateSession(msgspec.Struct, frozen=True, array_like=True, tag=9):
     reason: str
 
 
+class AddSigners(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Register the keys of a gateway's SGW and its miner, 32 octets each; a time of 0 is now, and without end."""
+
+    origin_host: str
+    sgw_key: bytes
+    miner_key: bytes
+    valid_from: UnixMillis = UnixMillis(0)
+    valid_until: UnixMillis = UnixMillis(0)
+
+
+class RevokeKey(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    public_key: bytes
+    reason: str
+
+
+class RotateKey(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """A rotation as old and new key signed it (ocs.usage.rotation)."""
+
+    rotation: bytes
+
+
+class BuyCredits(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """Credit the deployment's own account with data credits."""
+
+    amount: DataCredits
+    reference: str
+    key: str  # Idempotency-Key
+
+
+class OpenChannel(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """A ChannelOpen as its owner signed it."""
+
+    envelope: bytes
+
+
+class CloseChannel(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    channel_id: bytes
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """A countersigned report whose signatures the follower has verified.
+
+    Attributes:
+        looked: whether the log was asked for what it holds under the report's session and seq.
+        earlier_id, earlier, leaf: what it holds there; b"", b"" and -1 for nothing.
+    """
+
+    envelope: bytes
+    looked: bool = False
+    earlier_id: bytes = b""
+    earlier: bytes = b""
+    leaf: int = -1
+
+
+class RefuseReport(msgspec.Struct, frozen=True, array_like=True, tag=17):
+    """A report that breaks a rule the follower could look at; its countersignature is good, so it is kept."""
+
+    code: str
+    detail: str
+    miner_key: bytes
+    envelope: bytes
+
+
 AdministratorCommand = (
     AddOperator
     | ChangeOperator
@@ -90,6 +153,13 @@ AdministratorCommand = (
     | AllowPeer
     | RevokePeer
     | TerminateSession
+    | AddSigners
+    | RevokeKey
+    | RotateKey
+    | BuyCredits
+    | OpenChannel
+    | CloseChannel
+    | RefuseReport
 )
 
 
@@ -132,4 +202,8 @@ class DropAnswer(NamedTuple):
     number: int
 
 
-Command = AdministratorCommand | Charge | Recalled | Start | Supervise | DropAnswer
+class Tend(NamedTuple):
+    """Channels may be due for a step towards their end."""
+
+
+Command = AdministratorCommand | Report | Charge | Recalled | Start | Supervise | DropAnswer | Tend

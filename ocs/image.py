@@ -11,13 +11,33 @@ import msgspec
 
 from ocs.balance.event import ToppedUp
 from ocs.balance.operator import Operator
+from ocs.channel.account import DataCreditAccount
+from ocs.channel.channel import Channel
+from ocs.channel.event import CreditsBought
+from ocs.channel.hold import Hold, SignedSession
 from ocs.credit_control.event import Gateway
 from ocs.rating.tariff import Tariff
+from ocs.reporting import SignedUsage
 from ocs.state import PeerAllowed, State
+from ocs.tlog.merkle import Frontier
 from ocs.units import Credits, GroupIndex, OperatorId, SessionId, UnixMillis
+from ocs.usage.keys import KeyView
 
 SESSIONS_PER_CHUNK: Final = 2000
 """About a megabyte: what the follower writes before it looks at its sockets again."""
+
+
+class _Signed(msgspec.Struct, array_like=True):
+    """Keys, channels and the log's frontier."""
+
+    keys: list[tuple[bytes, KeyView]]
+    account: DataCreditAccount
+    newest: int
+    channels: list[Channel]
+    holds: list[tuple[bytes, Hold]]
+    sessions: list[tuple[bytes, SignedSession]]
+    purchases: list[CreditsBought]
+    log: bytes
 
 
 class _Frame(msgspec.Struct, array_like=True):
@@ -29,6 +49,7 @@ class _Frame(msgspec.Struct, array_like=True):
     peers: list[PeerAllowed]
     top_ups: list[ToppedUp]
     reversed_credits: dict[int, Credits]
+    signed: _Signed | None = None
 
 
 _Sessions = list[tuple[bytes, bytes]]
@@ -48,6 +69,7 @@ def chunks(state: State) -> Iterator[bytes]:
             list(state.peers.values()),
             list(state.top_ups.values()),
             state.reversed_credits,
+            _signed(state.signed),
         )
     )
     sessions = charging.sessions.packed()
@@ -73,9 +95,36 @@ def restore(parts: Iterable[bytes]) -> State:
         state.top_ups[event.number] = event
         state.top_up_keys[OperatorId(event.operator), event.key] = event.number
     state.reversed_credits = dict(frame.reversed_credits)
+    if frame.signed is not None:
+        _restore_signed(state.signed, frame.signed)
     decode = msgspec.msgpack.Decoder(_Sessions).decode
     for part in parts:
         for session_id, packed in decode(part):
             charging.sessions.restore(SessionId(session_id), packed)
     charging.sessions.restored()
     return state
+
+
+def _signed(signed: SignedUsage) -> _Signed:
+    channels = signed.channels
+    return _Signed(
+        list(signed.register.keys.items()),
+        channels.account,
+        channels.newest,
+        list(channels.by_number.values()),
+        list(channels.holds.items()),
+        list(channels.sessions.items()),
+        list(signed.purchases.values()),
+        signed.log.packed(),
+    )
+
+
+def _restore_signed(signed: SignedUsage, found: _Signed) -> None:
+    signed.register.restore(dict(found.keys))
+    channels = signed.channels
+    channels.account, channels.newest = found.account, found.newest
+    channels.by_number = {channel.number: channel for channel in found.channels}
+    channels.numbers = {channel.channel_id: channel.number for channel in found.channels}
+    channels.holds, channels.sessions = dict(found.holds), dict(found.sessions)
+    signed.purchases = {event.key: event for event in found.purchases}
+    signed.log = Frontier.unpacked(found.log)

@@ -7,16 +7,26 @@ Live traffic, recovery, the follower and a simulation all use these two function
 cannot be obeyed raises an `OcsError` and leaves no event.
 """
 
+from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
 
 import msgspec
 
 from ocs import administration as admin
 from ocs import command as cmd
+from ocs import deployment, holding, reporting
 from ocs.balance import transfer
 from ocs.balance.account import Account
 from ocs.balance.event import OperatorAdded, OperatorChanged, Reversed, TariffAdded, ToppedUp, WrittenOff
 from ocs.balance.operator import Operator
+from ocs.channel.event import (
+    ChannelOpened,
+    ChannelStepped,
+    CreditsBought,
+    SessionBegun,
+    SessionFrozen,
+    UsageCommitted,
+)
 from ocs.credit_control import charging, express, one_time
 from ocs.credit_control.applying import answer_of, apply_dropped, apply_expired, apply_step, apply_termination
 from ocs.credit_control.event import (
@@ -36,8 +46,10 @@ from ocs.credit_control.session import ANSWERS_KEPT, Answer, Session
 from ocs.diameter.codes import CcRequestType, Flag, ResultCode
 from ocs.errors import TooBusy
 from ocs.rating.tariff import Tariff
+from ocs.reporting import SignedUsage, UsagePolicy
 from ocs.state import Event, PeerAllowed, PeerRevoked, Started, State
 from ocs.units import Octets, SessionId, UnixMillis
+from ocs.usage.event import KeyRevoked, KeyRotated, ReportRefused, SignersAdded
 
 INITIAL: Final = CcRequestType.INITIAL
 EVENT: Final = CcRequestType.EVENT
@@ -47,6 +59,24 @@ LATER_TYPES: Final = (CcRequestType.UPDATE, CcRequestType.TERMINATION)
 RETRANSMITTED: Final = int(Flag.RETRANSMITTED)
 OTHER_CONTENT: Final = "this CC-Request-Number was served with other content"
 NO_SESSION: Final = "no such session"
+GRANT_LEAST: Final = 1000
+"""Octets: where a channel has room for less the grant is refused, and not made of crumbs."""
+
+NO_USAGE: Final = UsagePolicy()
+"""Nobody may open a channel."""
+
+SignedEvent = (
+    SessionBegun
+    | UsageCommitted
+    | SessionFrozen
+    | ReportRefused
+    | SignersAdded
+    | KeyRevoked
+    | KeyRotated
+    | CreditsBought
+    | ChannelOpened
+    | ChannelStepped
+)
 
 
 class Recall(NamedTuple):
@@ -68,7 +98,18 @@ class Done(NamedTuple):
 Served = tuple[Event | None, Answer | Stepped | Recall]
 """What a CCR changes, and what it is told; for a plain request that is the event itself."""
 
-Outcome = Answer | Recall | Done | None
+Outcome = Answer | Recall | Done | reporting.Told | None
+
+SignedCommand = (
+    cmd.AddSigners
+    | cmd.RevokeKey
+    | cmd.RotateKey
+    | cmd.BuyCredits
+    | cmd.OpenChannel
+    | cmd.CloseChannel
+    | cmd.Report
+    | cmd.RefuseReport
+)
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -76,7 +117,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome
 
 
-def decide(state: State, policy: Policy, command: cmd.Command, now: UnixMillis) -> Decision:
+def decide(
+    state: State, policy: Policy, command: cmd.Command, now: UnixMillis, usage_policy: UsagePolicy = NO_USAGE
+) -> Decision:
     """Decide what `command` means at `now`, changing nothing.
 
     Raises:
@@ -112,6 +155,33 @@ def decide(state: State, policy: Policy, command: cmd.Command, now: UnixMillis) 
             return _done(admin.revoke_peer(state, command, now))
         case cmd.TerminateSession():
             return _done(admin.terminate(state, command, now))
+        case cmd.Tend():
+            return Decision(deployment.tend(state.signed, now), None)
+        case _:
+            return _decide_signed(state, usage_policy, command, now)
+
+
+def _decide_signed(state: State, policy: UsagePolicy, command: SignedCommand, now: UnixMillis) -> Decision:
+    """Decide what concerns keys, channels and reports."""
+    signed = state.signed
+    match command:
+        case cmd.AddSigners():
+            return _done(deployment.add_signers(signed, command, now))
+        case cmd.RevokeKey():
+            return _done(deployment.revoke_key(signed, command, now))
+        case cmd.RotateKey():
+            return _done(deployment.rotate_key(signed, policy, command, now))
+        case cmd.BuyCredits():
+            bought, repeated = deployment.buy_credits(signed, command, now)
+            return Decision(None, Done(bought, repeated)) if repeated else _done(bought)
+        case cmd.OpenChannel():
+            return _done(deployment.open_channel(signed, policy, command, now))
+        case cmd.CloseChannel():
+            return _done(deployment.close_channel(signed, command, now))
+        case cmd.Report():
+            return Decision(*reporting.receive(signed, policy, command, now))
+        case cmd.RefuseReport(code, detail, miner_key, envelope):
+            return _done(ReportRefused(now, code, detail, miner_key, envelope))
         case _:
             assert_never(command)
 
@@ -128,7 +198,7 @@ def charge(state: State, policy: Policy, request: CreditControlRequest, gateway:
     """Decide a CCR: a repeat, a conflict, a question to the journal, or one to serve."""
     charging_state = state.charging
     plain = express.decide(charging_state, policy, request, gateway, now)
-    if plain is not None:
+    if plain is not None and (not state.signed.register.gateways or _room(state, plain, gateway) is None):
         return plain, plain
     sessions = charging_state.sessions
     if not sessions.has_room_for(gateway):
@@ -146,7 +216,7 @@ def charge(state: State, policy: Policy, request: CreditControlRequest, gateway:
         # It may have been one whose answer is kept no longer.
         return None, Recall(request, gateway, session.newest_number)
     if session.state != ENDED and request.request_type in LATER_TYPES:
-        event = charging.decide(charging_state, policy, request, session, gateway, now)
+        event = _decide(state, policy, request, session, gateway, now)
         return event, answer_of(event)
     return _unserved(state, policy, request, session, gateway, now)
 
@@ -214,8 +284,32 @@ def _serve(
         if request.action in one_time.MOVES_NOTHING:
             return None, answer_of(event)
     else:
-        event = charging.decide(state.charging, policy, request, session, gateway, now)
+        event = _decide(state, policy, request, session, gateway, now)
     return event, answer_of(event)
+
+
+def _decide(
+    state: State,
+    policy: Policy,
+    request: CreditControlRequest,
+    session: Session | None,
+    gateway: Gateway,
+    now: UnixMillis,
+) -> Stepped:
+    """Decide a request of a session; where its gateway signs, no more is granted than a channel can hold."""
+    event = charging.decide(state.charging, policy, request, session, gateway, now)
+    if not state.signed.register.gateways:
+        return event
+    room = _room(state, event, gateway)
+    if room is None:
+        return event
+    policy = replace(policy, max_octets=min(policy.max_octets, room), may_grant=room >= GRANT_LEAST)
+    return charging.decide(state.charging, policy, request, session, gateway, now)
+
+
+def _room(state: State, event: Stepped, gateway: Gateway) -> Octets | None:
+    session = state.charging.sessions.get(SessionId(event.session_id)) if event.opening is None else None
+    return holding.room(state.signed, session, event, gateway)
 
 
 def _refuse(request: CreditControlRequest, code: ResultCode, detail: str, now: UnixMillis) -> Served:
@@ -270,11 +364,16 @@ def evolve(state: State, event: Event, answer: Answer | None = None) -> None:
     if isinstance(event, Stepped):
         if not express.apply(charging_state, event, state.group):
             apply_step(charging_state, event, state.group, answer)
+        if state.signed.register.gateways:
+            session = charging_state.sessions.get(SessionId(event.session_id))
+            assert session is not None
+            holding.follow(state.signed, session, event)
         charging_state.sessions.forget_ended(event.at)
         return
     match event:
         case Expired():
             apply_expired(charging_state, event, state.group)
+            holding.end(state.signed, SessionId(event.session_id), event.at)
         case AnswerDropped():
             apply_dropped(charging_state, event, state.group)
         case Refused():
@@ -309,8 +408,24 @@ def evolve(state: State, event: Event, answer: Answer | None = None) -> None:
         case PeerRevoked():
             state.peers.pop(event.origin_host, None)
         case _:
-            assert_never(event)
+            _evolve_signed(state.signed, event)
     charging_state.sessions.forget_ended(event.at)
+
+
+def _evolve_signed(signed: SignedUsage, event: SignedEvent) -> None:
+    """Apply what concerns keys, channels and reports."""
+    match event:
+        case SessionBegun() | UsageCommitted() | SessionFrozen() | ReportRefused():
+            reporting.evolve(signed, event)
+        case SignersAdded() | KeyRevoked() | KeyRotated():
+            signed.register.apply(event)
+        case CreditsBought():
+            signed.channels.buy(event.amount)
+            signed.purchases[event.key] = event
+        case ChannelOpened() | ChannelStepped():
+            deployment.evolve(signed, event)
+        case _:
+            assert_never(event)
 
 
 def _evolve_operator_added(state: State, event: OperatorAdded) -> None:

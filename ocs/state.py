@@ -5,9 +5,19 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ocs.balance.event import OperatorAdded, OperatorChanged, Reversed, TariffAdded, ToppedUp, WrittenOff
+from ocs.channel.event import (
+    ChannelOpened,
+    ChannelStepped,
+    CreditsBought,
+    SessionBegun,
+    SessionFrozen,
+    UsageCommitted,
+)
 from ocs.credit_control.charging import Charging
 from ocs.credit_control.event import AnswerDropped, Expired, Refused, Stepped, TerminationAsked
+from ocs.reporting import SignedUsage
 from ocs.units import Credits, GroupIndex, OperatorId, UnixMillis
+from ocs.usage.event import KeyRevoked, KeyRotated, ReportRefused, SignersAdded
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
@@ -45,6 +55,16 @@ Event = (
     | AnswerDropped
     | Refused
     | TerminationAsked
+    | CreditsBought
+    | ChannelOpened
+    | ChannelStepped
+    | SessionBegun
+    | UsageCommitted
+    | SessionFrozen
+    | SignersAdded
+    | KeyRevoked
+    | KeyRotated
+    | ReportRefused
 )
 
 
@@ -57,5 +77,6 @@ class State:
     top_ups: dict[int, ToppedUp] = field(default_factory=dict)
     top_up_keys: dict[tuple[OperatorId, str], int] = field(default_factory=dict)
     reversed_credits: dict[int, Credits] = field(default_factory=dict)
+    signed: SignedUsage = field(default_factory=SignedUsage)
     group: GroupIndex = GroupIndex(1)  # the commit group that the next event will be in
     at: UnixMillis = UnixMillis(0)  # of the newest event

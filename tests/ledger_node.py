@@ -15,6 +15,7 @@ from ocs.credit_control.session import Answer
 from ocs.diameter import avp, framing
 from ocs.diameter.codes import VENDOR_3GPP, Avp, Avp3gpp, Flag
 from ocs.node import Decision, decide, evolve
+from ocs.reporting import UsagePolicy
 from ocs.state import Event, State
 from ocs.units import Credits, GroupIndex, Octets, UnixMillis
 
@@ -113,9 +114,10 @@ class Node:
     now: UnixMillis = UnixMillis(1_800_000_000_000)
     events: list[Event] = field(default_factory=list)
     group: int = 0
+    usage_policy: UsagePolicy = field(default_factory=UsagePolicy)
 
     def step(self, command: cmd.Command) -> Decision:
-        decision = decide(self.state, self.policy, command, self.now)
+        decision = decide(self.state, self.policy, command, self.now, self.usage_policy)
         if decision.event is not None:
             self.state.group = GroupIndex(self.group or len(self.events) + 1)
             evolve(self.state, decision.event)
@@ -147,7 +149,8 @@ class Node:
         return operator.account
 
     def check(self) -> None:
-        """Every law of the ledger, over everything there is."""
+        """Every law of both ledgers, over everything there is."""
+        self.state.signed.channels.check()
         reserved: dict[int, int] = {}
         alive: dict[int, int] = {}
         sessions = self.state.charging.sessions

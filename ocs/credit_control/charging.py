@@ -42,6 +42,8 @@ REJECTED: Final = ResultCode.AUTHORIZATION_REJECTED
 TERMINATION: Final = CcRequestType.TERMINATION
 NOTHING_ASKED: Final = Why.NOT_ASKED
 NO_BALANCE: Final = Why.NO_BALANCE
+NO_CHANNEL: Final = Why.NO_CHANNEL
+NO_CREDIT: Final = (NO_BALANCE, NO_CHANNEL)
 OPEN: Final = State.OPEN
 ENDED: Final = State.ENDED
 
@@ -99,7 +101,7 @@ def decide(
     if not ending:
         _grant(policy, session, operator, others, lines, available, now)
     if not ending and _refuses_all(session, lines):
-        code, why = policy.no_balance_code, NO_BALANCE
+        code, why = policy.no_balance_code, NO_BALANCE if policy.may_grant else NO_CHANNEL
         if session.terminating:
             code, why = REJECTED, Why.TERMINATING
         after = ENDED if opening is not None else State.ENDING
@@ -264,6 +266,9 @@ def _grant(
         if session.terminating:
             line.code, line.why = REJECTED, Why.TERMINATING
             continue
+        if not policy.may_grant:
+            line.code, line.why = policy.no_balance_code, NO_CHANNEL
+            continue
         if line.request.other_unit:
             line.code, line.why = ResultCode.RATING_FAILED, Why.UNIT_UNKNOWN
             continue
@@ -324,12 +329,12 @@ def _step(policy: Policy, profile: Profile, line: Line, command_code: ResultCode
     code, why, granted, reserved, final = line.code, line.why, line.granted, line.reserved, line.final
     if command_code != SUCCESS and granted:
         code, why, granted, reserved, final = command_code, Why.COMMAND_REFUSED, Octets(0), Credits(0), False
-    is_partial = code == REJECTED and why is NO_BALANCE and command_code == SUCCESS
+    is_partial = code == REJECTED and why in NO_CREDIT and command_code == SUCCESS
     if is_partial and profile.partial_refusal is Refusal.SUSPENDED:
         code = ResultCode.CREDIT_LIMIT_REACHED
     validity = 0
     if not ending:
-        scarce = final or why is NO_BALANCE
+        scarce = final or why in NO_CREDIT
         validity = policy.validity_short_seconds if scarce and _waits(profile, why) else policy.validity_seconds
     report_at = NO_OCTETS
     if granted and not final and profile.threshold:
@@ -359,7 +364,7 @@ def _step(policy: Policy, profile: Profile, line: Line, command_code: ResultCode
 def _waits(profile: Profile, why: Why) -> bool:
     """Tell whether a short Validity-Time is what brings the gateway back: always after a refusal, and for final units
     where a RAR would not."""
-    return why is NO_BALANCE or not profile.honours_reauth
+    return why in NO_CREDIT or not profile.honours_reauth
 
 
 def _deadline(

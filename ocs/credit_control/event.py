@@ -33,6 +33,7 @@ class Why(IntEnum):
     UNKNOWN_CONTEXT = 26  # Service-Context-Id
     COMMAND_REFUSED = 27  # a neighbour's refusal ended the whole request
     ACTION_DONE = 28  # a one-time event was carried out
+    NO_CHANNEL = 29  # the gateway signs its use, and no channel has room to hold the grant
 
 
 class Note(IntFlag):

@@ -38,4 +38,5 @@ class Policy:
     failure_handling: int | None = None
     session_failover: int | None = None
     currency_code: int = 999
+    may_grant: bool = True  # False where a channel would have to hold the grant, and none has room
     unanswered_ms: int = 10 * SECOND  # a session whose CCA-I came too late ends after this

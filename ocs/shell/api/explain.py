@@ -36,6 +36,7 @@ _SIZED: Final = {
 _REFUSED: Final = {
     Why.NOT_ASKED: "no quota was asked for",
     Why.NO_BALANCE: "the operator's credit pays for nothing more, or the operator owes for earlier use",
+    Why.NO_CHANNEL: "its gateway signs what it reports, and no state channel has room to hold the grant",
     Why.NO_TARIFF: "the operator has no tariff for it",
     Why.UNIT_UNKNOWN: "units other than octets were asked for, and only octets are sold",
     Why.TERMINATING: "an administrator asked for the session's end",

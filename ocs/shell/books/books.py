@@ -8,6 +8,7 @@ the journal at any time.
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -19,11 +20,13 @@ import structlog
 from ocs.errors import BadConfiguration, JournalFault
 from ocs.shell.books.posting import INTEGER_MAX, AccountEntry, Posting, ServiceEntry, SessionEntry, fit
 from ocs.shell.books.rows import OperatorRow, ServiceRow, SessionRow, TopUpRow
-from ocs.shell.books.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
+from ocs.shell.books.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, UPGRADES
+from ocs.shell.books.usage_posting import ChannelEntry, SignedEntry, UsagePosting
 from ocs.shell.store.data_folder import FILE_MODE
 from ocs.state import Event
 from ocs.units import GroupIndex, SessionId, UnixMillis
 
+SIGNED_ID_OCTETS: Final = 16
 IN_ONE_QUERY: Final = 500
 """Values in one `IN (...)`; SQLite takes more, this is enough."""
 
@@ -57,6 +60,8 @@ class Books:
         self.index = index
         self._accounts: dict[int, AccountEntry] = {}
         self._next_session = 1
+        self._channels: dict[int, ChannelEntry] = {}
+        self._leaves = 0
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -89,12 +94,17 @@ class Books:
                     f"BEGIN; {TABLES} INSERT INTO progress VALUES (1, 0, 0); "
                     f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
                 )
-            check_version(version or SCHEMA_VERSION, path)
+            await _upgrade(connection, version)
+            check_version(await _number(connection, "PRAGMA user_version"), path)
             books = cls(connection, path, GroupIndex(await _number(connection, "SELECT group_index FROM progress")))
             books._next_session = 1 + await _number(connection, "SELECT coalesce(max(number), 0) FROM sessions")
             async with connection.execute(f"SELECT {_ACCOUNT_COLUMNS} FROM accounts") as rows:
                 async for operator, *balances in rows:
                     books._accounts[operator] = AccountEntry(*balances)
+            async with connection.execute("SELECT number, per_octets, used, commits FROM channels") as rows:
+                async for number, *values in rows:
+                    books._channels[number] = ChannelEntry(*values)
+            books._leaves = await _number(connection, "SELECT coalesce(max(leaf) + 1, 0) FROM commits")
         except BaseException:
             await connection.close()
             raise
@@ -117,7 +127,8 @@ class Books:
         assert batch[0][0] == self.index + 1, "each group is posted once"
         named = {event.session_id for _, _, events in batch for event in events if hasattr(event, "session_id")}
         try:
-            posting = Posting(self._accounts, await self._entries(named), self._next_session)
+            usage = UsagePosting(self._channels, await self._signed_entries(named), self._leaves)
+            posting = Posting(self._accounts, await self._entries(named), self._next_session, usage)
             for index, _, events in batch:
                 posting.post(index, events)
             index, at, _ = batch[-1]
@@ -153,16 +164,53 @@ class Books:
             "overrun = excluded.overrun, reserved = excluded.reserved, result_code = excluded.result_code",
             [row for session in posting.written for row in _service_rows(session)],
         )
+        await self._write_usage(posting.usage)
         await connection.execute("UPDATE progress SET group_index = ?, at = ?", (index, at))
         await connection.execute("COMMIT")
         # From here on these groups are in the books, and are not posted again.
-        self._next_session = posting.next_session
+        self._next_session, self._leaves = posting.next_session, posting.usage.leaves
         self.index = index
+
+    async def _write_usage(self, usage: UsagePosting) -> None:
+        connection = self._connection
+        if usage.touched_sessions:
+            await connection.executemany(
+                "INSERT INTO signed_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "state = excluded.state, last_at = excluded.last_at, seq = excluded.seq, up = excluded.up, "
+                "down = excluded.down, credits = excluded.credits, flags = excluded.flags",
+                [astuple(usage.sessions[session_id]) for session_id in sorted(usage.touched_sessions)],
+            )
+        if usage.commits:
+            await connection.executemany(
+                "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                usage.commits,
+            )
+        if usage.touched_channels:
+            await connection.executemany(
+                "UPDATE channels SET used = ?, commits = ? WHERE number = ?",
+                [
+                    (usage.channels[number].used, usage.channels[number].commits, number)
+                    for number in sorted(usage.touched_channels)
+                ],
+            )
+
+    async def _signed_entries(self, session_ids: Iterable[bytes]) -> dict[bytes, SignedEntry]:
+        """Read the rows of the signed sessions among these."""
+        if not self._channels:
+            return {}
+        wanted = [one for one in session_ids if len(one) == SIGNED_ID_OCTETS]
+        entries: dict[bytes, SignedEntry] = {}
+        for place in range(0, len(wanted), IN_ONE_QUERY):
+            some = wanted[place : place + IN_ONE_QUERY]
+            query = f"SELECT * FROM signed_sessions WHERE session_id IN ({_marks(some)})"
+            for row in await self._connection.execute_fetchall(query, some):
+                entries[row[0]] = SignedEntry(*row)
+        return entries
 
     async def replace(self, posting: Posting, index: GroupIndex, at: UnixMillis) -> None:
         """Begin empty books with the rows of a state; what was before it is kept nowhere any more."""
         assert self.index == 0
-        self._accounts = posting.accounts
+        self._accounts, self._channels = posting.accounts, posting.usage.channels
         await self._write(posting, index, at)
 
     async def _entries(self, session_ids: Iterable[bytes]) -> dict[bytes, SessionEntry]:
@@ -255,6 +303,15 @@ class Books:
     async def _row(self, query: str, *values: object) -> Any:
         async with self._connection.execute(query, values) as rows:
             return await rows.fetchone()
+
+
+async def _upgrade(connection: aiosqlite.Connection, version: int) -> None:
+    """Bring the tables of an older release to this one's format, each step at once or not at all."""
+    while version in UPGRADES:
+        await connection.executescript(
+            f"BEGIN; {UPGRADES[version]} PRAGMA user_version = {version + 1}; COMMIT;",
+        )
+        version += 1
 
 
 def check_version(version: int, path: Path) -> None:

@@ -6,7 +6,7 @@ that were made in two ways.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final
 
 from ocs.balance.event import OperatorAdded, OperatorChanged, Reversed, TariffAdded, ToppedUp, TopUpKind, WrittenOff
 from ocs.credit_control.event import (
@@ -21,6 +21,7 @@ from ocs.credit_control.event import (
     TerminationAsked,
 )
 from ocs.diameter.codes import CcRequestType, RequestedAction
+from ocs.shell.books.usage_posting import UsagePosting
 from ocs.state import Event, PeerAllowed, PeerRevoked, Started
 from ocs.units import GroupIndex
 
@@ -97,11 +98,13 @@ class Posting:
         accounts: all of them, by operator.
         sessions: the newest row of each Session-Id that the batch names and the books know.
         next_session: the number of the next session's row.
+        usage: rows of signed usage, of the same batch.
     """
 
     accounts: dict[int, AccountEntry]
     sessions: dict[bytes, SessionEntry]
     next_session: int
+    usage: UsagePosting
     touched_accounts: set[int] = field(default_factory=set)
     written: list[SessionEntry] = field(default_factory=list)
     statements: list[tuple[str, Row]] = field(default_factory=list)
@@ -164,7 +167,7 @@ class Posting:
             case PeerRevoked():
                 self.add("DELETE FROM peers WHERE origin_host = ?", event.origin_host)
             case _:
-                assert_never(event)
+                self.usage.post(index, event, self.add)
 
     # Operators
 

@@ -2,12 +2,17 @@
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+from ocs.shell.books.usage_tables import USAGE_TABLES
+
+SCHEMA_VERSION: Final = 2
+
+UPGRADES: Final = {1: USAGE_TABLES}
+"""What makes the next format of an older one."""
 
 APPLICATION_ID: Final = 0x4F435342
 """`OCSB`."""
 
-TABLES: Final = """
+_TABLES: Final = """
 CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     group_index INTEGER NOT NULL,
@@ -154,3 +159,5 @@ FROM session_services
 JOIN sessions ON sessions.number = session_services.session
 LEFT JOIN operators ON operators.number = sessions.operator;
 """
+
+TABLES: Final = _TABLES + USAGE_TABLES

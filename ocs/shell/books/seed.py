@@ -1,9 +1,14 @@
 """Begin the books with a state, where the journal no longer reaches back to its beginning."""
 
 from ocs.balance.event import TopUpKind
+from ocs.channel.channel import ChannelState
+from ocs.channel.hold import SessionState
+from ocs.channel.record import CloseReason
 from ocs.credit_control.event import EndCause, State
 from ocs.credit_control.rest import OPENED_AT, head_of, unpack_answer
+from ocs.reporting import SignedUsage
 from ocs.shell.books.posting import AccountEntry, Posting, ServiceEntry, SessionEntry
+from ocs.shell.books.usage_posting import ChannelEntry, SignedEntry, UsagePosting
 from ocs.state import State as Node
 
 
@@ -12,9 +17,10 @@ def posting(state: Node) -> Posting:
 
     What a session was charged beyond the balance is not told apart there, and stands as charged.
     """
-    rows = Posting({}, {}, 1)
+    rows = Posting({}, {}, 1, UsagePosting({}, {}, state.signed.log.size))
     _operators(rows, state)
     _sessions(rows, state)
+    _usage(rows, state.signed)
     for peer in state.peers.values():
         rows.add(
             "INSERT INTO peers VALUES (?, ?, ?, ?)", peer.origin_host, " ".join(peer.addresses), peer.profile, peer.at
@@ -101,3 +107,43 @@ def _sessions(rows: Posting, state: Node) -> None:
             )
         rows.next_session += 1
         rows.written.append(entry)
+
+
+def _usage(rows: Posting, signed: SignedUsage) -> None:
+    """Give keys, channels and the signed sessions still in memory; their commits are in the log."""
+    for key, view in signed.register.keys.items():
+        rows.add(
+            "INSERT INTO signers VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+            *(key, view.role.value, view.origin_host, view.valid_from, view.valid_from),
+            *(view.valid_until, view.revoked_at),
+        )
+    for bought in signed.purchases.values():
+        rows.add(
+            "INSERT INTO purchases VALUES (?, ?, ?, ?, ?)",
+            *(bought.number, bought.at, bought.amount, bought.reference, bought.key),
+        )
+    for number, channel in signed.channels.by_number.items():
+        rows.usage.channels[number] = ChannelEntry(channel.per_octets, channel.used, channel.commits)
+        reason = CloseReason(channel.reason).name.lower() if channel.reason else None
+        rows.add(
+            "INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            *(number, channel.channel_id, channel.amount, channel.tariff, channel.per_octets, channel.opened_at),
+            *(channel.expires_at, ChannelState(channel.state).name.lower(), reason, channel.opened_at),
+            *(channel.used, channel.commits),
+        )
+    for session_id, session in signed.channels.sessions.items():
+        rows.usage.sessions[session_id] = SignedEntry(
+            session_id,
+            session.gy_session_id,
+            session.channel,
+            session.sgw_key,
+            session.miner_key,
+            SessionState(session.state).name.lower(),
+            session.started_at,
+            session.measured_at,
+            session.seq,
+            session.up,
+            session.down,
+            session.credits,
+        )
+        rows.usage.touched_sessions.add(session_id)

@@ -86,6 +86,7 @@ class _Books:
     alive: dict[bytes, _Services]
     charged: dict[int, int]
     whole: bool  # they were written from the first group on, not begun with a snapshot
+    channels: dict[int, tuple[int, int]]
 
 
 class _Check:
@@ -241,6 +242,10 @@ class _Check:
                 faults.append(f"session {session_id!r} has ended and still holds {held} credits")
             reserved[session.operator] += held
         funded: dict[int, int] = defaultdict(int)
+        try:
+            state.signed.channels.check()
+        except AssertionError as law:
+            faults.append(f"channels: broken law: {law}")
         for number, top_up in state.top_ups.items():
             funded[top_up.operator] += top_up.amount - state.reversed_credits.get(number, 0)
         for operator in state.charging.operators.all():
@@ -293,6 +298,7 @@ class _Check:
                 )
         found += [f"the books at group {books.index}: operator {number} is unknown" for number in books.accounts]
         found += self._compare_sessions(books)
+        found += self._compare_channels(books)
         self._report.faults += found[:FAULTS_MAX]
         if len(found) > FAULTS_MAX:
             self._report.faults.append(f"the books differ in {len(found) - FAULTS_MAX} more places")
@@ -315,6 +321,13 @@ class _Check:
                 yield f"the books at group {books.index}: session {session_id!r} has {theirs}, replayed {ours}"
         for left in books.alive:
             yield f"the books at group {books.index}: session {left!r} is not there when replayed"
+
+    def _compare_channels(self, books: _Books) -> Iterator[str]:
+        for number, channel in self._state.signed.channels.by_number.items():
+            ours = channel.used, channel.commits
+            theirs = books.channels.get(number)
+            if ours != theirs:
+                yield f"the books at group {books.index}: channel {number} has {theirs}, replayed {ours}"
 
 
 def _read_books(path: Path) -> _Books:
@@ -347,7 +360,11 @@ def _read_books(path: Path) -> _Books:
                     "SELECT operator, sum(charged) FROM sessions WHERE operator IS NOT NULL GROUP BY operator"
                 )
             }
+            channels = {
+                int(number): (int(used), int(commits))
+                for number, used, commits in connection.execute("SELECT number, used, commits FROM channels")
+            }
             whole = bool(connection.execute("SELECT count(*) FROM starts WHERE group_index = 1").get)
-        return _Books(index, accounts, alive, charged, whole)
+        return _Books(index, accounts, alive, charged, whole, channels)
     finally:
         connection.close()

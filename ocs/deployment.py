@@ -1,0 +1,258 @@
+"""Decide what is asked of keys and channels: by an administrator, or by the clock.  docs/adr/0017-channels.md."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from ocs import command as cmd
+from ocs.channel.channel import Channel, ChannelState
+from ocs.channel.event import ChannelOpened, ChannelStepped, CreditsBought
+from ocs.channel.hold import SessionState
+from ocs.channel.ledger import Channels
+from ocs.channel.record import CHANNEL_OPEN_TYPE, ChannelOpen, CloseReason, channel_id
+from ocs.channel.transition import Step, after
+from ocs.errors import Conflict, InvalidInput, NotFound, OutOfTurn
+from ocs.reporting import SignedUsage, UsagePolicy
+from ocs.signed import envelope
+from ocs.signed.ed25519 import check_public_key, public_key_of, verify
+from ocs.signed.malformed import Malformed
+from ocs.signed.refusal import Refusal
+from ocs.units import CREDITS_MAX, DAY, MINUTE, DataCredits, UnixMillis
+from ocs.usage.event import KeyRevoked, KeyRotated, SignersAdded
+from ocs.usage.rotation import open_rotation
+
+TEXT_CHARACTERS_MAX: Final = 255
+EXPIRY_MS_MIN: Final = MINUTE
+EXPIRY_MS_MAX: Final = 31 * DAY
+OVERLAP_MS: Final = DAY
+"""A key that was replaced is good for a day more: sessions that run stay with the keys they began with."""
+
+SETTLED_KEPT: Final = 24
+"""Of settled channels: repeats of their reports are answered from memory."""
+
+LOW_PERCENT: Final = 20
+"""With less of its amount free no session begins in a channel; what runs there still has room to finish."""
+
+_HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?")
+
+
+# Keys
+
+
+def add_signers(state: SignedUsage, command: cmd.AddSigners, now: UnixMillis) -> SignersAdded:
+    """Register the keys of a gateway's SGW and its miner.
+
+    Raises:
+        Malformed: `bad_key`, or `role_mismatch` where both are one.
+        InvalidInput: the Origin-Host is none, or the dates are in the wrong order.
+        Conflict: a key is registered already; no key serves twice.
+    """
+    if not _HOST.fullmatch(command.origin_host):
+        raise InvalidInput("a gateway is named by its Origin-Host, as in sgw.visited.example")
+    for key in (command.sgw_key, command.miner_key):
+        check_public_key(key)
+        if key in state.register.keys:
+            raise Conflict(f"key {key.hex()} is registered already; each SGW and each miner has its own")
+    if command.sgw_key == command.miner_key:
+        raise Malformed("SGW and miner have one key; each has its own", Refusal.ROLE_MISMATCH)
+    begins = command.valid_from or now
+    if command.valid_until and command.valid_until <= begins:
+        raise InvalidInput("the keys would end before they begin")
+    return SignersAdded(
+        now, command.origin_host, command.sgw_key, command.miner_key, UnixMillis(begins), command.valid_until
+    )
+
+
+def revoke_key(state: SignedUsage, command: cmd.RevokeKey, now: UnixMillis) -> KeyRevoked:
+    key = state.register.keys.get(command.public_key)
+    if key is None:
+        raise NotFound(f"there is no key {command.public_key.hex()}; `ocs key list` shows them")
+    if key.revoked_at is not None:
+        raise OutOfTurn(f"key {command.public_key.hex()} is revoked already")
+    _check_text("a reason", command.reason)
+    return KeyRevoked(now, command.public_key, command.reason)
+
+
+def rotate_key(state: SignedUsage, policy: UsagePolicy, command: cmd.RotateKey, now: UnixMillis) -> KeyRotated:
+    """Let one key follow another, as both of them signed it.
+
+    Raises:
+        Malformed: as `open_rotation`; `bad_key` or `key_revoked` where the old key may not sign.
+        Conflict: the new key is registered already.
+    """
+    rotation = open_rotation(command.rotation, policy.network)
+    old, new = public_key_of(rotation.old_key), public_key_of(rotation.new_key)
+    key = state.register.keys.get(old)
+    if key is None or (key.valid_until is not None and now >= key.valid_until):
+        raise Malformed("the old key is not registered, or not in date", Refusal.BAD_KEY)
+    if key.revoked_at is not None:
+        raise Malformed("the old key is revoked; register new signers instead", Refusal.KEY_REVOKED)
+    if new in state.register.keys:
+        raise Conflict(f"key {new.hex()} is registered already; each SGW and each miner has its own")
+    effective = UnixMillis(max(now, rotation.effective_at_ms))
+    return KeyRotated(now, old, new, effective, UnixMillis(effective + OVERLAP_MS), command.rotation)
+
+
+# Data credits and channels
+
+
+def buy_credits(state: SignedUsage, command: cmd.BuyCredits, now: UnixMillis) -> tuple[CreditsBought, bool]:
+    """Credit the deployment's account, once for each key; the second of the pair says whether it was before.
+
+    Raises:
+        Conflict: the key was used with another amount or reference, or the balance would be beyond what is counted.
+    """
+    before = state.purchases.get(command.key)
+    if before is not None:
+        if (before.amount, before.reference) != (command.amount, command.reference):
+            raise Conflict(f"Idempotency-Key {command.key!r} was used with another amount or reference")
+        return before, True
+    if not 0 < command.amount <= CREDITS_MAX:
+        raise InvalidInput(f"an amount is 1 to {CREDITS_MAX} data credits")
+    if state.channels.account.funded + command.amount > CREDITS_MAX:
+        raise Conflict(f"no more than {CREDITS_MAX} data credits are counted")
+    _check_text("an Idempotency-Key", command.key)
+    _check_text("a reference", command.reference)
+    return CreditsBought(now, len(state.purchases) + 1, command.amount, command.reference, command.key), False
+
+
+def open_channel(state: SignedUsage, policy: UsagePolicy, command: cmd.OpenChannel, now: UnixMillis) -> ChannelOpened:
+    """Lock credit for a channel that its owner signed.
+
+    Raises:
+        Malformed: with the code of the rule that is broken.
+    """
+    signed = envelope.decode(command.envelope)
+    if signed.payload_type != CHANNEL_OPEN_TYPE:
+        raise Malformed("it is no ChannelOpen")
+    owner = public_key_of(signed.signer)
+    if not policy.owner_key or owner != policy.owner_key:
+        raise Malformed("it is not signed by the owner of this deployment's channels", Refusal.BAD_KEY)
+    if not verify(owner, envelope.signed_bytes(signed.payload_type, signed.payload), signed.signature):
+        raise Malformed("the signature is not its signer's", Refusal.BAD_SIGNATURE)
+    wanted = ChannelOpen.decode(signed.payload)
+    if wanted.owner_key != signed.signer:
+        raise Malformed("owner_key is not the key that signed", Refusal.SIGNER_MISMATCH)
+    if wanted.network != policy.network:
+        raise Malformed("it was signed for another network", Refusal.WRONG_NETWORK)
+    name = channel_id(signed.payload)
+    if name in state.channels.numbers:
+        raise Malformed("this channel is open already", Refusal.REUSED_ID)
+    if wanted.owner_nonce != state.channels.newest + 1:
+        raise Malformed(f"owner_nonce is to be {state.channels.newest + 1}", Refusal.BAD_NONCE)
+    if wanted.operator_id:
+        raise Malformed("channels are for all operators of the deployment", Refusal.UNKNOWN_OPERATOR)
+    per_octets = policy.tariffs.get(wanted.tariff_id)
+    if per_octets is None:
+        raise Malformed(f"there is no tariff {wanted.tariff_id}", Refusal.OUT_OF_RANGE)
+    expires_at = wanted.expire_height * policy.epoch_ms
+    if not now + EXPIRY_MS_MIN <= expires_at <= now + EXPIRY_MS_MAX or wanted.open_height > wanted.expire_height:
+        raise Malformed("expire_height is too near, or more than a month away", Refusal.BAD_EXPIRY)
+    unsettled = sum(one.state != ChannelState.SETTLED for one in state.channels.by_number.values())
+    if unsettled >= policy.channels_max:
+        raise Malformed(f"{unsettled} channels are not settled yet", Refusal.TOO_MANY_CHANNELS)
+    if not 0 < wanted.amount_dc <= state.channels.account.available:
+        raise Malformed(
+            f"{state.channels.account.available} data credits are available; buy more first", Refusal.OVER_BALANCE
+        )
+    return ChannelOpened(
+        now,
+        wanted.owner_nonce,
+        name,
+        DataCredits(wanted.amount_dc),
+        wanted.tariff_id,
+        per_octets,
+        UnixMillis(expires_at),
+        wanted.grace_blocks * policy.epoch_ms,
+        command.envelope,
+    )
+
+
+def close_channel(state: SignedUsage, command: cmd.CloseChannel, now: UnixMillis) -> ChannelStepped:
+    """Close a channel because its owner wishes so; late reports are taken until its grace is over."""
+    channel = state.channels.named(command.channel_id)
+    if channel is None:
+        raise NotFound(f"there is no channel {command.channel_id.hex()}; `ocs channel list` shows them")
+    after(channel.state, Step.CLOSE)
+    return ChannelStepped(now, channel.number, Step.CLOSE, CloseReason.OWNER)
+
+
+class Due(NamedTuple):
+    """What the clock, or a channel's own state, asks for."""
+
+    number: int
+    step: Step
+    reason: int
+
+
+def due(state: SignedUsage, now: UnixMillis) -> Iterator[Due]:
+    """Give the steps that are due now, one for a channel at the most."""
+    channels = state.channels
+    busy: set[int] = set()
+    if any(channel.state == ChannelState.DRAINING for channel in channels.by_number.values()):
+        busy = {one.channel for one in channels.sessions.values() if one.state == SessionState.RUNNING}
+    for channel in channels.by_number.values():
+        step = _due(channel, now, is_busy=channel.number in busy)
+        if step is not None:
+            yield Due(channel.number, *step)
+
+
+def _due(channel: Channel, now: UnixMillis, *, is_busy: bool) -> tuple[Step, int] | None:
+    match channel.state:
+        case ChannelState.CLOSING if now >= channel.settles_at:
+            return Step.SETTLE, channel.reason
+        case ChannelState.OPEN | ChannelState.DRAINING if now >= channel.expires_at:
+            return Step.CLOSE, CloseReason.EPOCH_END
+        case ChannelState.OPEN | ChannelState.DRAINING if channel.used == channel.amount:
+            return Step.CLOSE, CloseReason.EXHAUSTED
+        case ChannelState.DRAINING if not channel.reserved and not is_busy:
+            return Step.CLOSE, CloseReason.EXHAUSTED
+        case ChannelState.OPEN if channel.free * 100 < channel.amount * LOW_PERCENT:
+            return Step.DRAIN, 0
+        case _:
+            return None
+
+
+def tend(state: SignedUsage, now: UnixMillis) -> ChannelStepped | None:
+    """Take the first step that is due; None where none is."""
+    for number, step, reason in due(state, now):
+        return ChannelStepped(now, number, step, reason)
+    return None
+
+
+def evolve(state: SignedUsage, event: ChannelOpened | ChannelStepped) -> None:
+    """Apply what was decided of a channel, in place."""
+    channels = state.channels
+    match event:
+        case ChannelOpened():
+            channels.open(
+                Channel(
+                    event.number,
+                    event.channel_id,
+                    event.amount,
+                    event.tariff,
+                    event.per_octets,
+                    event.at,
+                    event.expires_at,
+                    event.grace_ms,
+                )
+            )
+        case ChannelStepped(number=number, step=Step.DRAIN):
+            channels.drain(number)
+        case ChannelStepped(number=number, step=Step.CLOSE):
+            channels.close(number, event.reason, event.at)
+        case ChannelStepped(number=number):
+            channels.settle(number)
+            _forget_old(channels)
+
+
+def _forget_old(channels: Channels) -> None:
+    """Drop the oldest settled channels; books and log answer for them."""
+    settled = [one.number for one in channels.by_number.values() if one.state == ChannelState.SETTLED]
+    for number in settled[:-SETTLED_KEPT]:
+        channels.forget(number)
+
+
+def _check_text(what: str, text: str) -> None:
+    if not (0 < len(text) <= TEXT_CHARACTERS_MAX and text.isprintable()):
+        raise InvalidInput(f"{what} is 1 to {TEXT_CHARACTERS_MAX} printable characters")
