@@ -28,6 +28,7 @@ from ocs.errors import (
 from ocs.shell.cli import config as cli_config
 from ocs.shell.cli import decode, doctor
 from ocs.shell.cli import journal as cli_journal
+from ocs.shell.cli import key as cli_key
 from ocs.shell.cli import operator as cli_operator
 from ocs.shell.cli import peer as cli_peer
 from ocs.shell.cli import session as cli_session
@@ -66,6 +67,7 @@ app.add_typer(cli_operator.app, name="operator")
 app.add_typer(cli_session.app, name="session")
 app.add_typer(cli_peer.app, name="peer")
 app.add_typer(cli_journal.app, name="journal")
+app.add_typer(cli_key.app, name="key")
 app.add_typer(cli_config.app, name="config")
 app.command(name="decode")(decode.command)
 app.command(name="doctor")(doctor.command)
