@@ -33,6 +33,7 @@ class Bookkeeper(Pursuit):
 
     name = "the books are"
     batch_octets = BATCH_OCTETS
+    gives_way = True  # to the core's syncs, which wait for those of the books
 
     def __init__(self, books: Books, history: History, digest: bytes | None) -> None:
         super().__init__(history, books.index)

@@ -68,11 +68,11 @@ class Fold(Pursuit):
         Raises:
             JournalFault: the journal begins after every snapshot that is whole.
         """
-        start, faults = snapshot.newest(folder.snapshots)
+        start, state, faults = snapshot.restored(folder.snapshots, image.restore)
         for fault in faults:
             log.error("snapshot damaged; an older one is used", detail=fault)
-        if start is not None:
-            fold = cls(settings, folder, history, image.restore(start.chunks()), start.index)
+        if start is not None and state is not None:
+            fold = cls(settings, folder, history, state, start.index)
             fold._digest = start.digest
             return fold
         if (first := history.first()) > 1:

@@ -34,6 +34,9 @@ class Pursuit(ABC):
     batch_octets: int
     """Groups of so many octets are taken at once."""
 
+    gives_way = False
+    """Whether it rests as long as it worked, where it is behind while the core goes on."""
+
     def __init__(self, history: History, index: GroupIndex) -> None:
         self.index = index
         self.target = GroupIndex(0)
@@ -97,12 +100,15 @@ class Pursuit(ABC):
             groups = [group for group in some if group.index <= self.target]
             if not groups:
                 raise JournalFault(f"group {self.index + 1} was synced and cannot be read")
-            gathered = loop.time() + GATHER_SECONDS
+            began, target = loop.time(), self.target
+            gathered = began + GATHER_SECONDS
             await self.take(groups)
             self.index = groups[-1].index
             self._tell_reached()
             await self.between()
             rest = gathered - loop.time()
+            if self.gives_way and self.index < target < self.target:
+                rest = loop.time() - began
             if not self._reached and rest > 0:
                 # Nobody waits: a few groups at a time cost the disk, which the core needs, fewer syncs.
                 with suppress(TimeoutError):

@@ -37,10 +37,10 @@ def load(folder: DataFolder, journal: Journal) -> State:
 
 
 def _load(folder: DataFolder, journal: Journal) -> State:
-    newest, faults = snapshot.newest(folder.snapshots)
+    newest, restored, faults = snapshot.restored(folder.snapshots, image.restore)
     for fault in faults:
         log.error("snapshot damaged; an older one is used", detail=fault)
-    state = image.restore(newest.chunks()) if newest is not None else State()
+    state = restored if restored is not None else State()
     after = newest.index if newest is not None else GroupIndex(0)
     archive = Archive(folder.archive)
     # All of these were made of groups that had been synced.

@@ -8,17 +8,19 @@ has its name only once all of it is synced; the digest at its end finds what was
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from ocs.errors import JournalFault, Unavailable
 from ocs.shell.store.data_folder import ASIDE_SUFFIX, FILE_MODE, publish, sync_folder, write_all
 from ocs.shell.store.group import DIGEST_OCTETS
 from ocs.units import SECOND, GroupIndex, UnixMillis
+
+_T = TypeVar("_T")
 
 SUFFIX: Final = ".snapshot"
 KEPT_ALWAYS: Final = 2
@@ -170,6 +172,29 @@ def newest(folder: Path, through: GroupIndex | None = None) -> tuple[Snapshot | 
         else:
             return found, faults
     return None, faults
+
+
+def restored(folder: Path, restore: Callable[[Iterator[bytes]], _T]) -> tuple[Snapshot | None, _T | None, list[str]]:
+    """Give the newest snapshot that is whole, what `restore` makes of its chunks, and what is wrong with newer ones.
+
+    It is read once: whether it is whole shows at its end, and what was made until then is dropped.
+    """
+    faults: list[str] = []
+    for path in sorted(folder.glob(f"*{SUFFIX}"), reverse=True):
+        try:
+            found = _head(path)
+            try:
+                made = restore(found.chunks())
+            except JournalFault:
+                raise
+            except Exception:
+                found.check()  # a damaged one may give anything; of a whole one it is a bug
+                raise
+        except JournalFault as fault:
+            faults.append(str(fault))
+        else:
+            return found, made, faults
+    return None, None, faults
 
 
 def expire(folder: Path, now: UnixMillis, keep_ms: int, first: GroupIndex) -> None:

@@ -1,8 +1,9 @@
 """The follower comes to the core's state and books from wherever it starts, or says why it cannot."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ from ocs.shell.config import JournalSettings
 from ocs.shell.follower import pursuit
 from ocs.shell.follower.reading import Reading
 from ocs.shell.store import snapshot
+from ocs.shell.store.archive import Archive, History
 from ocs.shell.store.data_folder import DataFolder
+from ocs.shell.store.group import Group
+from ocs.shell.store.journal import JournalReader
 from ocs.shell.store.verify import verify
 from ocs.units import GroupIndex, SessionId
 
@@ -199,6 +203,42 @@ def test_state_snapshots_and_archive_do_not_wait_for_the_books(tmp_path: Path, m
     report = verify(folder.close())
     assert report.faults == []
     assert report.books_index == report.last
+
+
+@pytest.mark.parametrize(("gives_way", "goes_on"), [(True, True), (True, False), (False, True)])
+def test_who_gives_way_rests_as_long_as_it_worked_while_the_core_goes_on(
+    tmp_path: Path, gives_way: bool, goes_on: bool
+) -> None:
+    made_one = MadeFolder(tmp_path / "data", seed=6)
+    made_one.go_on(30)
+    folder, last = made_one.close(), made_one.journal.last
+    times: list[tuple[float, float]] = []
+
+    class Slow(pursuit.Pursuit):
+        name, batch_octets = "it is", 1  # a group at a time
+
+        async def take(self, groups: Sequence[Group]) -> None:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await asyncio.sleep(0.1)
+            times.append((began, loop.time()))
+            if goes_on:
+                self.aim(GroupIndex(min(last, self.target + 1)))
+
+    async def run() -> None:
+        reader = JournalReader.open(folder.journal)
+        slow = Slow(History(reader, Archive(folder.archive)), GroupIndex(0))
+        slow.gives_way = gives_way
+        slow.aim(GroupIndex(4))
+        running = asyncio.get_running_loop().create_task(slow.run())
+        while len(times) < 3:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        reader.close()
+
+    asyncio.run(run())
+    rests = [after[0] - before[1] for before, after in pairwise(times)]
+    assert all((rest >= 0.09) == (gives_way and goes_on) for rest in rests), rests
 
 
 def test_a_group_that_is_not_there_ends_it(tmp_path: Path) -> None:
