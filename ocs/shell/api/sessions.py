@@ -271,12 +271,17 @@ async def terminate_session(
     """Ask for a session's end: by ASR where the gateway honours it, else by refusing its next CCR-U."""
     asked = _asked_for(request, _TERMINATE)
     reason = body.reason if body is not None else REASON_DEFAULT
+    # Looked at before: once the command is durable nothing may fail any more.
     live = await backend.live()
-    done = await backend.command(cmd.TerminateSession(asked, reason))
     sessions = (await backend.state()).charging.sessions
     session = sessions.get(asked)
-    assert session is not None, "an ended session stays in memory for minutes"
-    gateway = sessions.gateways[session.gateway]
+    if session is None:
+        raise NotFound(
+            f"there is no session {session_text(asked)!r} any more, or never was; "
+            "`ocs session list` shows those there are"
+        )
+    gateway, deadline = sessions.gateways[session.gateway], session.deadline
+    done = await backend.command(cmd.TerminateSession(asked, reason))
     connected = any(peer.origin_host == gateway.peer and peer.state == PeerState.OPEN.name for peer in live.peers)
     return TerminationView(
         session_id=session_text(asked),
@@ -284,7 +289,7 @@ async def terminate_session(
         reason=reason,
         peer=gateway.peer,
         peer_connected=connected,
-        ends_at_latest=time_text(session.deadline),
+        ends_at_latest=time_text(deadline),
         what_follows=_what_follows(gateway, connected),
     )
 
