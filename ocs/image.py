@@ -101,7 +101,7 @@ def restore(parts: Iterable[bytes]) -> State:
     for part in parts:
         for session_id, packed in decode(part):
             charging.sessions.restore(SessionId(session_id), packed)
-    charging.sessions.restored()
+    charging.sessions.restored(frame.group)
     return state
 
 

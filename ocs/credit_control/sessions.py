@@ -12,6 +12,7 @@ from ocs.credit_control.rest import (
     FLAGS,
     GATEWAY,
     IS_THIRSTY,
+    LAST,
     OPERATOR,
     SERVICES_AT,
     STATE,
@@ -25,7 +26,7 @@ from ocs.credit_control.rest import (
 from ocs.credit_control.session import Session
 from ocs.credit_control.shelves import Shelves
 from ocs.credit_control.supervision import Supervision
-from ocs.units import MINUTE, OperatorId, SessionId, UnixMillis
+from ocs.units import MINUTE, GroupIndex, OperatorId, SessionId, UnixMillis
 
 NOBODY: Final = SessionId(b"")
 ENDED: Final = State.ENDED
@@ -61,6 +62,8 @@ class Sessions:
         at_rest: each session as rest.py packs it.
         ended: the ended ones with their time, in the order in which they ended.
         gateways: what a session's `gateway` is the place of.
+        forgotten_through: the newest group of any session that was dropped from memory; kept by no snapshot, and at a
+            start from one its own index.
         open_count: sessions that have not ended, by operator; `open_total` of all.
         thirsty: sessions that wait for credit, by operator.
     """
@@ -74,6 +77,7 @@ class Sessions:
         "_taken_from",
         "at_rest",
         "ended",
+        "forgotten_through",
         "gateways",
         "open_count",
         "open_total",
@@ -88,6 +92,7 @@ class Sessions:
         self._in_hand: Session | None = None
         self._drawn: tuple[Any, ...] = ()
         self.ended: deque[tuple[UnixMillis, SessionId]] = deque()
+        self.forgotten_through = GroupIndex(0)
         self.gateways: list[Gateway] = []
         self._gateway_places: dict[Gateway, int] = {}
         self._gateways_of_peer: dict[str, int] = {}
@@ -206,7 +211,8 @@ class Sessions:
         for _ in range(FORGOTTEN_AT_ONCE):
             if not ended or (ended[0][0] >= before and len(ended) <= ENDED_KEPT_MAX):
                 return
-            self.at_rest.discard(ended.popleft()[1])
+            packed = self.at_rest.pop(ended.popleft()[1])
+            self.forgotten_through = max(self.forgotten_through, GroupIndex(head_of(packed)[LAST]))
 
     def has_room_for(self, gateway: Gateway) -> bool:
         """Tell whether a session may come from `gateway`: it is known, or not too many are, of all and of its peer."""
@@ -261,6 +267,11 @@ class Sessions:
         if self.supervision is not None:
             self.supervision.watch(session_id, numbers[DEADLINE])
 
-    def restored(self) -> None:
-        """Order what was restored of an older release, whose ended sessions stood among the others."""
+    def restored(self, group: GroupIndex) -> None:
+        """Order what was restored of an older release, whose ended sessions stood among the others.
+
+        Args:
+            group: of the snapshot; whatever is not in it has no event after that.
+        """
+        self.forgotten_through = group
         self.ended = deque(sorted(self.ended, key=itemgetter(0)))

@@ -44,9 +44,9 @@ class Shelves:
     def get(self, session_id: SessionId) -> bytes | None:
         return self._shelves[crc32(session_id) & _LAST].get(session_id)
 
-    def discard(self, session_id: SessionId) -> None:
-        """Take a session away, where it is there."""
-        self._shelves[crc32(session_id) & _LAST].pop(session_id, None)
+    def pop(self, session_id: SessionId) -> bytes:
+        """Take a session away that is there."""
+        return self._shelves[crc32(session_id) & _LAST].pop(session_id)
 
     def items(self) -> Iterator[tuple[SessionId, bytes]]:
         for shelf in self._shelves:

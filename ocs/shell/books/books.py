@@ -315,12 +315,12 @@ async def _upgrade(connection: aiosqlite.Connection, version: int) -> None:
 
 
 def check_version(version: int, path: Path) -> None:
-    """Take only the format that this release writes.
+    """Take the format that this release writes, and those it brings up to it.
 
     Raises:
-        BadConfiguration: it is another one.
+        BadConfiguration: it is a newer one.
     """
-    if version != SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise BadConfiguration(
             f"the books {path} have format {version}, and this release writes {SCHEMA_VERSION}: a newer release made "
             "them; run that one, or move the file away and it is made again from the journal"

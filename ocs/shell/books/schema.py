@@ -6,6 +6,9 @@ from ocs.shell.books.usage_tables import USAGE_TABLES
 
 SCHEMA_VERSION: Final = 2
 
+CHANNELS_SINCE: Final = 2
+"""The first format with keys, channels and reports."""
+
 UPGRADES: Final = {1: USAGE_TABLES}
 """What makes the next format of an older one."""
 

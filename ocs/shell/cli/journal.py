@@ -46,6 +46,8 @@ def verify(
 def _rows(path: Path, report: Report) -> list[list[str]]:
     since = f"snapshot of group {report.replayed_after}" if report.replayed_after else "the beginning"
     books = f"equal at group {report.books_index}" if report.books_index else "none compared"
+    if report.books_behind:
+        books = f"not compared: they end with group {report.books_behind}, and nothing that old can be replayed"
     return [
         ["data", str(path)],
         ["groups", f"{report.groups}, from {report.first} to {report.last}"],

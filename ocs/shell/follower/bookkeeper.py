@@ -4,6 +4,7 @@ Posting to SQL costs many times what folding the same groups does.  Under a load
 catch up later; neither the state that is read here nor the snapshots wait for them.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -25,6 +26,10 @@ from ocs.units import GroupIndex
 BATCH_OCTETS: Final = 2 * 1024 * 1024
 """Posted in one transaction, whose sync the journal's syncs have to wait for."""
 
+GIVES_WAY_SECONDS: Final = 3600.0
+TOLD_SECONDS: Final = 600.0
+"""Between two lines of the log about books that are far behind."""
+
 log = structlog.get_logger()
 
 
@@ -33,12 +38,12 @@ class Bookkeeper(Pursuit):
 
     name = "the books are"
     batch_octets = BATCH_OCTETS
-    gives_way = True  # to the core's syncs, which wait for those of the books
 
     def __init__(self, books: Books, history: History, digest: bytes | None) -> None:
         super().__init__(history, books.index)
         self.books = books
         self._digest = digest
+        self._told_at = -TOLD_SECONDS
 
     @classmethod
     async def open(cls, folder: DataFolder, reader: JournalReader, history: History) -> Self:
@@ -58,6 +63,26 @@ class Bookkeeper(Pursuit):
 
     async def close(self) -> None:
         await self.books.close()
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether the core's syncs, which wait for those of the books, come first: for some time, and not for ever.
+
+        The archive keeps all that the books lack.
+        """
+        return self.behind_seconds() < GIVES_WAY_SECONDS
+
+    async def between(self) -> None:
+        """Tell of books that have not caught up for long."""
+        now = asyncio.get_running_loop().time()
+        if self.behind_seconds() >= GIVES_WAY_SECONDS and now >= self._told_at + TOLD_SECONDS:
+            self._told_at = now
+            log.warning(
+                "the books are far behind",
+                groups=self.target - self.index,
+                hours=round(self.behind_seconds() / 3600, 1),
+                mend="more comes than can be posted to SQL: share the load, and watch the disk, for the archive grows",
+            )
 
     async def take(self, groups: Sequence[Group]) -> None:
         """Post these groups in one transaction."""
@@ -90,7 +115,10 @@ async def _begin(books: Books, folder: DataFolder, first: GroupIndex) -> None:
 
 def _oldest_snapshot(folder: DataFolder, first: GroupIndex) -> Snapshot:
     """Give the oldest whole snapshot whose next group is still kept."""
-    for one in snapshot.all(folder.snapshots):
+    found, faults = snapshot.readable(folder.snapshots)
+    for told in faults:
+        log.warning("snapshot damaged; a newer one is used", detail=told)
+    for one in found:
         if one.index + 1 < first:
             continue
         try:

@@ -4,6 +4,7 @@ What is read here has been synced.  The state is the core's own, a moment later.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
@@ -58,6 +59,7 @@ class Fold(Pursuit):
         self._archive = Archive(folder.archive)
         self._digest = b""
         self._archiving: asyncio.Task[None] | None = None
+        self._stopping = threading.Event()
         self._records_since_snapshot = 0
         self._snapshot_at = asyncio.get_running_loop().time()
 
@@ -154,17 +156,31 @@ class Fold(Pursuit):
             Unavailable: the disk refused.
         """
         before, _ = await asyncio.to_thread(snapshot.newest, self._folder.snapshots, GroupIndex(self.index - 1))
-        if before is not None:
-            await asyncio.to_thread(self._extend, before.index, min(before.index, self.needed_after()))
-            self.on_archived(before.index)
+        if before is None or not await asyncio.to_thread(self._extend, before.index):
+            return
+        self.on_archived(before.index)
+        for fault in await asyncio.to_thread(self._expire, min(before.index, self.needed_after())):
+            log.error("snapshot damaged; it is left where it is", detail=fault)
 
-    def _extend(self, through: GroupIndex, unneeded: GroupIndex) -> None:
-        """Run on a thread: copy, then remove what is kept long enough, the archive before its snapshots."""
+    def stop(self) -> None:
+        """Let what runs on a thread end at the next segment; the process waits for it."""
+        self._stopping.set()
+
+    def _extend(self, through: GroupIndex) -> bool:
+        """Run on a thread: copy; say whether all of it is durable."""
         reader = JournalReader.open(self._folder.journal)  # a connection of this thread's own
         try:
-            self._archive.extend(reader, through)
+            return self._archive.extend(reader, through, self._stopping.is_set)
         finally:
             reader.close()
+
+    def _expire(self, unneeded: GroupIndex) -> list[str]:
+        """Run on a thread: remove what is kept long enough, the archive before its snapshots; what cannot be read."""
         keep_ms = self._settings.keep_days * DAY
-        self._archive.expire(unneeded, UnixMillis(self.state.at - keep_ms), self._settings.keep_octets)
-        snapshot.expire(self._folder.snapshots, self.state.at, keep_ms, self._archive.first())
+        try:
+            self._archive.expire(unneeded, UnixMillis(self.state.at - keep_ms), self._settings.keep_octets)
+            return snapshot.expire(
+                self._folder.snapshots, self.state.at, keep_ms, self._archive.first(), self.needed_after()
+            )
+        except OSError as error:
+            raise Unavailable(f"what is old cannot be removed: {error.strerror or error}") from None

@@ -34,8 +34,10 @@ class Pursuit(ABC):
     batch_octets: int
     """Groups of so many octets are taken at once."""
 
-    gives_way = False
-    """Whether it rests as long as it worked, where it is behind while the core goes on."""
+    @property
+    def gives_way(self) -> bool:
+        """Whether it rests as long as it worked, where it is behind while the core goes on."""
+        return False
 
     def __init__(self, history: History, index: GroupIndex) -> None:
         self.index = index
@@ -74,15 +76,18 @@ class Pursuit(ABC):
         if self.index >= index:
             return
         self.aim(index)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reached.append((index, future))
+        waiting = (index, asyncio.get_running_loop().create_future())
+        self._reached.append(waiting)
         self._hurry.set()
         try:
-            await asyncio.wait_for(future, REACH_SECONDS)
+            await asyncio.wait_for(waiting[1], REACH_SECONDS)
         except TimeoutError:
             raise Unavailable(
                 f"{self.name} {index - self.index} groups behind; what was asked is durable, try to read again"
             ) from None
+        finally:
+            # Whoever has given up hurries nobody any more.
+            self._reached.remove(waiting)
 
     async def run(self) -> None:
         """Follow for as long as the process lives.
@@ -106,11 +111,12 @@ class Pursuit(ABC):
             self.index = groups[-1].index
             self._tell_reached()
             await self.between()
-            rest = gathered - loop.time()
-            if self.gives_way and self.index < target < self.target:
+            rest = 0.0
+            if self.index >= target:
+                rest = gathered - loop.time()  # a few groups at a time cost the disk, which the core needs, fewer syncs
+            elif self.gives_way and target < self.target:
                 rest = loop.time() - began
-            if not self._reached and rest > 0:
-                # Nobody waits: a few groups at a time cost the disk, which the core needs, fewer syncs.
+            if not self._reached and rest > 0:  # nobody waits
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._hurry.wait(), rest)
             else:
@@ -121,10 +127,6 @@ class Pursuit(ABC):
         """Do what is due after each batch."""
 
     def _tell_reached(self) -> None:
-        still = []
         for index, future in self._reached:
-            if index > self.index:
-                still.append((index, future))
-            elif not future.done():
+            if index <= self.index and not future.done():
                 future.set_result(None)
-        self._reached = still

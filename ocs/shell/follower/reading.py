@@ -48,6 +48,7 @@ class Reading:
         return cls(fold, bookkeeper, SessionHistory(fold, bookkeeper, history), reader)
 
     async def close(self) -> None:
+        self.fold.stop()
         await self.bookkeeper.close()
         self._reader.close()
 

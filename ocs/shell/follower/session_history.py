@@ -28,7 +28,7 @@ class SessionHistory:
         """Give a session's events, the oldest first, as far back as they are kept.
 
         Raises:
-            Unavailable: the session is no longer in memory, and the books have not caught up.
+            Unavailable: the session is no longer in memory, and the books lack what was dropped from there.
         """
         last = await self._last_group(session_id)
         found: list[tuple[GroupIndex, Event]] = []
@@ -42,7 +42,7 @@ class SessionHistory:
 
         Raises:
             Unavailable: it cannot be told: the session is open and its history is not kept as far back, or it has
-                ended and the books have not caught up.
+                ended and the books lack what was dropped from memory.
         """
         last = await self._last_group(session_id)
         try:
@@ -56,10 +56,12 @@ class SessionHistory:
         return None
 
     async def _last_group(self, session_id: SessionId) -> GroupIndex | None:
-        session = self._fold.state.charging.sessions.get(session_id)
+        sessions = self._fold.state.charging.sessions
+        session = sessions.get(session_id)
         if session is not None:
             return session.last
-        await self._bookkeeper.reach(self._fold.index)
+        # What is not in memory has no event after the last that was dropped from there.
+        await self._bookkeeper.reach(min(self._fold.index, sessions.forgotten_through))
         return await self._bookkeeper.books.session_last_group(session_id)
 
     def _back(self, session_id: SessionId, index: GroupIndex | None) -> Iterator[tuple[GroupIndex, Event]]:

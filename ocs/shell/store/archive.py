@@ -13,7 +13,7 @@ lies and which groups it holds.  The name of a segment says which groups are in 
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -199,8 +199,11 @@ class Archive:
             if segment.last > after:
                 yield from segment.groups(after)
 
-    def extend(self, reader: JournalReader, through: GroupIndex) -> bool:
+    def extend(self, reader: JournalReader, through: GroupIndex, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Copy groups up to `through` from the journal; say whether they are durable here now.
+
+        Args:
+            stopped: asked before each segment; what is left is copied another time.
 
         Raises:
             JournalFault: the journal no longer holds what comes next.
@@ -209,7 +212,7 @@ class Archive:
         last = self.last()
         while last < through:
             first = GroupIndex(last + 1 if last else reader.first())
-            if not first:
+            if not first or stopped():
                 return False
             written = self._write_segment(reader, first, through)
             if not written:

@@ -102,7 +102,11 @@ class SnapshotWriter:
             self._descriptor = os.open(self._aside, flags, FILE_MODE)
         except OSError as error:
             raise Unavailable(f"snapshot {self._path} cannot be written: {error.strerror}") from None
-        self._write(_HEAD.pack(_MAGIC, _FORMAT, index, at, digest))
+        try:
+            self._write(_HEAD.pack(_MAGIC, _FORMAT, index, at, digest))
+        except Unavailable:
+            self.abandon()
+            raise
 
     def add(self, chunk: bytes) -> None:
         """Write one chunk; empty ones are left out."""
@@ -130,12 +134,17 @@ class SnapshotWriter:
         except OSError as error:
             raise Unavailable(f"snapshot {self._path} cannot be synced: {error.strerror}") from None
         # Durable under its name.
-        os.close(self._descriptor)
+        self._close()
 
     def abandon(self) -> None:
-        """Remove what was written."""
-        os.close(self._descriptor)
+        """Remove what was written and has no name yet."""
+        self._close()
         self._aside.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _write(self, octets: bytes) -> None:
         self._checked.update(octets)
@@ -152,6 +161,18 @@ def all(folder: Path) -> list[Snapshot]:  # noqa: A001  # it reads `snapshot.all
         JournalFault: a file of that name does not begin as one.
     """
     return [_head(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+
+
+def readable(folder: Path) -> tuple[list[Snapshot], list[str]]:
+    """Give the snapshots whose heads can be read, the oldest first, and what is wrong with the others."""
+    found: list[Snapshot] = []
+    faults: list[str] = []
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            found.append(_head(path))
+        except JournalFault as fault:
+            faults.append(str(fault))
+    return found, faults
 
 
 def newest(folder: Path, through: GroupIndex | None = None) -> tuple[Snapshot | None, list[str]]:
@@ -197,18 +218,25 @@ def restored(folder: Path, restore: Callable[[Iterator[bytes]], _T]) -> tuple[Sn
     return None, None, faults
 
 
-def expire(folder: Path, now: UnixMillis, keep_ms: int, first: GroupIndex) -> None:
+def expire(
+    folder: Path, now: UnixMillis, keep_ms: int, first: GroupIndex, needed: GroupIndex | None = None
+) -> list[str]:
     """Remove snapshots that nothing needs: of each day (UTC) the first stays, for `keep_ms`, and the newest two always.
 
     Args:
         first: the oldest group kept; from a snapshot before it nothing can be replayed any more.
+        needed: the newest one up to this group stays too: what lags there is compared with it.
+
+    Returns:
+        what is wrong with each that cannot be read; it is left where it is.
     """
-    found = all(folder)
+    found, faults = readable(folder)
+    of_laggards = max((one.index for one in found if needed is not None and one.index <= needed), default=None)
     days: set[int] = set()
     kept: list[Snapshot] = []
     for place, one in enumerate(found):
         day = datetime.fromtimestamp(one.at // SECOND, UTC).toordinal()
-        recent = place >= len(found) - KEPT_ALWAYS
+        recent = place >= len(found) - KEPT_ALWAYS or one.index == of_laggards
         if recent or (day not in days and one.at >= now - keep_ms and one.index + 1 >= first):
             kept.append(one)
             days.add(day)
@@ -216,6 +244,7 @@ def expire(folder: Path, now: UnixMillis, keep_ms: int, first: GroupIndex) -> No
             one.path.unlink()
     if len(kept) < len(found):
         sync_folder(folder)
+    return faults
 
 
 def _head(path: Path) -> Snapshot:

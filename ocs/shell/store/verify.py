@@ -24,7 +24,7 @@ from ocs.credit_control.event import State as SessionState
 from ocs.errors import JournalFault
 from ocs.node import evolve
 from ocs.shell.books.posting import fit
-from ocs.shell.books.schema import SCHEMA_VERSION
+from ocs.shell.books.schema import CHANNELS_SINCE, SCHEMA_VERSION, UPGRADES
 from ocs.shell.store import records, snapshot
 from ocs.shell.store.archive import Archive, History
 from ocs.shell.store.data_folder import DataFolder
@@ -49,6 +49,7 @@ class Report(msgspec.Struct):
         first, last: the oldest and newest group read; 0 for none.
         replayed_after: the state was replayed from the snapshot of this group, or from nothing at 0.
         books_index: the group at which the books were compared; 0 where there are none.
+        books_behind: the group that the books end with, where nothing that old can be replayed; else 0.
     """
 
     first: int = 0
@@ -59,6 +60,7 @@ class Report(msgspec.Struct):
     segments: int = 0
     snapshots: int = 0
     books_index: int = 0
+    books_behind: int = 0
     operators: int = 0
     sessions: int = 0
     faults: list[str] = []  # a list of its own for each report
@@ -151,6 +153,8 @@ class _Check:
             report.snapshots = 1
             waiting = waiting[waiting.index(start) + 1 :]
         index = report.replayed_after
+        if books is not None and books.index < index:
+            report.books_behind = books.index
         self._meet(index, None, waiting, books)
         for group in self._groups(start):
             if group.index > self._until:
@@ -335,8 +339,9 @@ def _read_books(path: Path) -> _Books:
     try:
         connection.setbusytimeout(BOOKS_BUSY_MS)
         connection.execute("PRAGMA query_only = ON")
-        if connection.execute("PRAGMA user_version").get != SCHEMA_VERSION:
-            raise apsw.SQLError(f"it is not of format {SCHEMA_VERSION}, which this release reads")
+        version = connection.execute("PRAGMA user_version").get
+        if version not in UPGRADES and version != SCHEMA_VERSION:
+            raise apsw.SQLError(f"it is of format {version}, and this release reads those up to {SCHEMA_VERSION}")
         # One transaction, and no longer than it must be: the follower cannot write meanwhile.
         with connection:
             index = int(connection.execute("SELECT group_index FROM progress").get)
@@ -360,10 +365,10 @@ def _read_books(path: Path) -> _Books:
                     "SELECT operator, sum(charged) FROM sessions WHERE operator IS NOT NULL GROUP BY operator"
                 )
             }
-            channels = {
-                int(number): (int(used), int(commits))
-                for number, used, commits in connection.execute("SELECT number, used, commits FROM channels")
-            }
+            channels: dict[int, tuple[int, int]] = {}
+            if version >= CHANNELS_SINCE:
+                for number, used, commits in connection.execute("SELECT number, used, commits FROM channels"):
+                    channels[number] = used, commits
             whole = bool(connection.execute("SELECT count(*) FROM starts WHERE group_index = 1").get)
         return _Books(index, accounts, alive, charged, whole, channels)
     finally:

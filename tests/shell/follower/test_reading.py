@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +14,11 @@ from ledger_node import INITIAL, TERMINATION, UPDATE, ccr, service
 from made_folder import MadeFolder, made
 from ocs import image
 from ocs.credit_control.event import Stepped
+from ocs.credit_control.sessions import ENDED_KEPT_MS
 from ocs.errors import JournalFault, Unavailable
 from ocs.shell.books.books import Books
 from ocs.shell.config import JournalSettings
-from ocs.shell.follower import pursuit
+from ocs.shell.follower import bookkeeper, pursuit
 from ocs.shell.follower.reading import Reading
 from ocs.shell.store import snapshot
 from ocs.shell.store.archive import Archive, History
@@ -23,7 +26,8 @@ from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.group import Group
 from ocs.shell.store.journal import JournalReader
 from ocs.shell.store.verify import verify
-from ocs.units import GroupIndex, SessionId
+from ocs.state import Event
+from ocs.units import GroupIndex, SessionId, UnixMillis
 
 
 def follow(folder: DataFolder, act: Callable[[Reading], Awaitable[None]]) -> None:
@@ -162,6 +166,7 @@ def test_who_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 with pytest.raises(Unavailable, match=rf"{told} \d+ groups behind; what was asked is durable"):
                     await behind.reach(GroupIndex(behind.index + 1))  # nobody runs it
                 assert behind.behind_seconds() > 0
+                assert not behind._reached, "whoever gave up hurries nobody any more"
         finally:
             await reading.close()
 
@@ -188,10 +193,8 @@ def test_state_snapshots_and_archive_do_not_wait_for_the_books(tmp_path: Path, m
             reading.fold._settings = JournalSettings.model_construct(keep_days=0, keep_octets=0)
             await reading.fold.archive_behind()
         assert reading.bookkeeper.books.index == posted
-        with pytest.raises(Unavailable, match="the books are"):
-            await reading.sessions.served(SessionId(b"over for long"), 1)
+        assert await reading.sessions.served(SessionId(b"never;1"), 1) is None, "nothing was dropped from memory yet"
 
-    monkeypatch.setattr(pursuit, "REACH_SECONDS", 0.1)
     with monkeypatch.context() as slow:
         slow.setattr(Books, "apply", never)
         follow(folder.folder, act)
@@ -217,6 +220,10 @@ def test_who_gives_way_rests_as_long_as_it_worked_while_the_core_goes_on(
     class Slow(pursuit.Pursuit):
         name, batch_octets = "it is", 1  # a group at a time
 
+        @property
+        def gives_way(self) -> bool:
+            return gives_way
+
         async def take(self, groups: Sequence[Group]) -> None:
             loop = asyncio.get_running_loop()
             began = loop.time()
@@ -228,7 +235,6 @@ def test_who_gives_way_rests_as_long_as_it_worked_while_the_core_goes_on(
     async def run() -> None:
         reader = JournalReader.open(folder.journal)
         slow = Slow(History(reader, Archive(folder.archive)), GroupIndex(0))
-        slow.gives_way = gives_way
         slow.aim(GroupIndex(4))
         running = asyncio.get_running_loop().create_task(slow.run())
         while len(times) < 3:
@@ -239,6 +245,112 @@ def test_who_gives_way_rests_as_long_as_it_worked_while_the_core_goes_on(
     asyncio.run(run())
     rests = [after[0] - before[1] for before, after in pairwise(times)]
     assert all((rest >= 0.09) == (gives_way and goes_on) for rest in rests), rests
+
+
+def test_who_is_far_behind_does_not_wait_for_more_to_gather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_one = MadeFolder(tmp_path / "data", seed=7)
+    made_one.go_on(60)
+    folder, last = made_one.close(), made_one.journal.last
+    assert last > 20
+    monkeypatch.setattr(pursuit, "BATCH_GROUPS", 1)
+    monkeypatch.setattr(pursuit, "GATHER_SECONDS", 60.0)
+
+    async def run() -> None:
+        reading = await Reading.open(JournalSettings(), folder)
+        running = asyncio.get_running_loop().create_task(reading.run())
+        reading.aim(last)
+        try:
+            async with asyncio.timeout(30):
+                while not reading.fold.index == reading.bookkeeper.index == last:
+                    await asyncio.sleep(0.01)
+        finally:
+            running.cancel()
+            await reading.close()
+
+    asyncio.run(run())
+
+
+def test_books_that_never_catch_up_give_way_for_some_time_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path / "data").close()
+
+    async def run() -> None:
+        reading = await Reading.open(JournalSettings(), folder)
+        books = reading.bookkeeper
+        try:
+            assert books.gives_way
+            books.aim(GroupIndex(books.index + 1))
+            assert books.gives_way
+            await books.between()
+            assert "far behind" not in capsys.readouterr().out
+            monkeypatch.setattr(bookkeeper, "GIVES_WAY_SECONDS", 0.0)
+            assert not books.gives_way
+            for _ in range(3):
+                await books.between()
+            assert capsys.readouterr().out.count("far behind") == 1
+        finally:
+            await reading.close()
+
+    asyncio.run(run())
+
+
+def test_a_snapshot_that_cannot_be_read_ends_nothing(tmp_path: Path) -> None:
+    folder = made(tmp_path / "data")
+    damaged = folder.folder.snapshots / f"{1:020d}.snapshot"
+    damaged.write_bytes(b"OC")
+    folder.go_on(10)
+    folder.follow(snapshot=True)
+    assert folder._trim > 0, "the core may drop what is archived"
+    assert damaged.exists()
+    folder.close()
+
+
+def test_what_was_dropped_from_memory_is_all_that_the_books_must_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pursuit, "REACH_SECONDS", 0.1)
+    folder = MadeFolder(tmp_path / "data", seed=8)
+    node, wanted = folder.node, SessionId(b"over;1")
+    begin, end = (
+        ccr(INITIAL, 0, service(1), session="over;1"),
+        ccr(TERMINATION, 1, service(1, ask=None, used=5), session="over;1"),
+    )
+    for message in (begin, end):
+        node.state.group = GroupIndex(folder.journal.last + 1)
+        folder.commit(partial(node.charge, message))
+    ended = folder.journal.last
+    node.now = UnixMillis(node.now + ENDED_KEPT_MS + 1)
+    folder.go_on(20)
+    assert wanted not in node.state.charging.sessions
+    assert node.state.charging.sessions.forgotten_through == ended
+    allowed = [GroupIndex(ended - 1), ended]
+
+    async def as_far_as_allowed(
+        books: Books, batch: Sequence[tuple[GroupIndex, UnixMillis, Sequence[Event]]], apply: Any = Books.apply
+    ) -> None:
+        if batch[-1][0] > allowed[0]:
+            await asyncio.Event().wait()
+        await apply(books, batch)
+
+    async def act(reading: Reading) -> None:
+        await reading.fold.reach(folder.journal.last)
+        if allowed[0] == ended:
+            served = await reading.sessions.served(wanted, 1)
+            assert served is not None
+            assert served.number == 1
+            assert await reading.sessions.served(SessionId(b"never;1"), 1) is None
+        else:
+            with pytest.raises(Unavailable, match="the books are"):
+                await reading.sessions.served(wanted, 1)
+
+    monkeypatch.setattr(Books, "apply", as_far_as_allowed)
+    monkeypatch.setattr(pursuit, "BATCH_GROUPS", 1)
+    while allowed:
+        follow(folder.folder, act)
+        del allowed[0]
+    assert ended < folder.journal.last
+    folder.close()
 
 
 def test_a_group_that_is_not_there_ends_it(tmp_path: Path) -> None:

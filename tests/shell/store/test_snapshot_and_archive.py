@@ -80,6 +80,8 @@ def test_the_newest_two_and_one_a_day_stay(tmp_path: Path) -> None:
     assert [one.index for one in snapshot.all(tmp_path)] == [1, 2, 4, 5, 6]
     snapshot.expire(tmp_path, UnixMillis(2 * DAY + 2), DAY, GroupIndex(1))
     assert [one.index for one in snapshot.all(tmp_path)] == [4, 5, 6]
+    assert snapshot.expire(tmp_path, UnixMillis(2 * DAY + 2), DAY, GroupIndex(6), GroupIndex(4)) == []
+    assert [one.index for one in snapshot.all(tmp_path)] == [4, 5, 6], "what lags is held against one"
     snapshot.expire(tmp_path, UnixMillis(2 * DAY + 2), DAY, GroupIndex(6))
     assert [one.index for one in snapshot.all(tmp_path)] == [5, 6]
 

@@ -10,6 +10,7 @@ import pytest
 from made_folder import MadeFolder, made
 from ocs import image
 from ocs.errors import JournalFault
+from ocs.shell.books.books import check_version
 from ocs.shell.cli.app import main
 from ocs.shell.store import snapshot
 from ocs.shell.store.data_folder import DataFolder
@@ -63,6 +64,40 @@ def test_it_begins_with_the_oldest_snapshot_where_older_groups_are_gone(tmp_path
     assert report.faults == []
     assert report.replayed_after > 0
     assert report.first == report.replayed_after + 1 or report.first <= report.replayed_after
+
+
+def test_books_that_nothing_so_old_can_be_held_against_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = MadeFolder(tmp_path / "data")
+    folder.go_on(10)
+    folder.follow()
+    behind, books = folder.journal.last, folder.folder.books.read_bytes()
+    for _ in range(3):
+        folder.go_on(30)
+        folder.follow(snapshot=True)
+    folder.folder.books.write_bytes(books)
+    for segment in sorted(folder.folder.archive.glob("*.groups"))[:1]:
+        segment.unlink()
+    folder.trim()
+    report = verify(folder.close())
+    assert (report.books_index, report.books_behind) == (0, behind)
+    assert main(["journal", "verify", "--data", str(folder.folder.path)]) == 0
+    assert f"not compared: they end with group {behind}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_books_of_an_older_format_are_compared_too(tmp_path: Path) -> None:
+    folder = made(tmp_path / "data")
+    last, path = folder.journal.last, folder.close().books
+    with sqlite3.connect(path) as connection:
+        for table in ("disputes", "refused_reports", "commits", "signed_sessions", "channels", "purchases", "signers"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    report = verify(folder.folder)
+    assert report.faults == []
+    assert report.books_index == last
+    check_version(1, path)
 
 
 def flip(path: Path, place: int) -> None:
