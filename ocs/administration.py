@@ -2,7 +2,6 @@
 says what is wrong and how to mend it.
 """
 
-import re
 from hashlib import blake2b
 from ipaddress import ip_network
 from typing import Final
@@ -16,13 +15,10 @@ from ocs.credit_control.profile import PROFILES
 from ocs.errors import Conflict, InsufficientBalance, InvalidInput, NotFound, OutOfTurn
 from ocs.rating.tariff import PER_OCTETS_MAX, PRICE_MAX
 from ocs.state import PeerAllowed, PeerRevoked, State
+from ocs.texts import check_origin_host, check_text
 from ocs.units import CREDITS_MAX, OCTETS_MAX, Credits, Octets, OperatorId, SessionId, TariffId, UnixMillis
 
 NAME_CHARACTERS_MAX: Final = 64
-_IDENTITY: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?")
-"""A DiameterIdentity (RFC 6733 section 4.3.1) is a fully qualified domain name; some hosts have underscores."""
-
-TEXT_CHARACTERS_MAX: Final = 255
 PEERS_MAX: Final = 10_000
 OPERATORS_MAX: Final = 100_000
 ADDRESSES_MAX: Final = 64
@@ -65,7 +61,7 @@ def add_tariff(state: State, command: cmd.AddTariff, now: UnixMillis) -> TariffA
     if command.rating_group is not None and not 0 <= command.rating_group <= RATING_GROUP_MAX:
         raise InvalidInput(f"a Rating-Group is 0 to {RATING_GROUP_MAX}; got {command.rating_group}")
     if command.apn is not None:
-        _check_text("an APN", command.apn)
+        check_text("an APN", command.apn)
     return TariffAdded(
         at=now,
         tariff=TariffId(state.charging.tariffs.newest + 1),
@@ -84,8 +80,8 @@ def top_up(state: State, command: cmd.TopUp, now: UnixMillis) -> tuple[ToppedUp,
         InvalidInput: the key was used with other content; keys are kept for ever.
     """
     operator = operator_named(state, command.operator)
-    _check_text("an Idempotency-Key", command.key)
-    _check_text("a reference", command.reference)
+    check_text("an Idempotency-Key", command.key)
+    check_text("a reference", command.reference)
     digest = _digest(command)
     before = state.top_up_keys.get((operator.number, command.key))
     if before is not None:
@@ -124,7 +120,7 @@ def top_up(state: State, command: cmd.TopUp, now: UnixMillis) -> tuple[ToppedUp,
 
 def reverse(state: State, command: cmd.ReverseTopUp, now: UnixMillis) -> Reversed:
     operator = operator_named(state, command.operator)
-    _check_text("a reason", command.reason)
+    check_text("a reason", command.reason)
     event = state.top_ups.get(command.top_up)
     if event is None or event.operator != operator.number:
         raise NotFound(f"operator {operator.name!r} has no top-up {command.top_up}")
@@ -143,7 +139,7 @@ def reverse(state: State, command: cmd.ReverseTopUp, now: UnixMillis) -> Reverse
 
 def write_off(state: State, command: cmd.WriteOff, now: UnixMillis) -> WrittenOff:
     operator = operator_named(state, command.operator)
-    _check_text("a reason", command.reason)
+    check_text("a reason", command.reason)
     if not 0 < command.amount <= operator.account.overrun:
         raise InsufficientBalance(
             f"operator {operator.name!r} owes {operator.account.overrun} credits, not {command.amount}"
@@ -152,11 +148,7 @@ def write_off(state: State, command: cmd.WriteOff, now: UnixMillis) -> WrittenOf
 
 
 def allow_peer(state: State, command: cmd.AllowPeer, now: UnixMillis) -> PeerAllowed:
-    if not _IDENTITY.fullmatch(command.origin_host):
-        raise InvalidInput(
-            f"{command.origin_host[:NAME_CHARACTERS_MAX]!r} is no Origin-Host: letters, digits, dots, hyphens and "
-            "underscores, as in sgw.visited.example"
-        )
+    check_origin_host(command.origin_host)
     if len(state.peers) >= PEERS_MAX and command.origin_host.lower() not in state.peers:
         raise Conflict(f"this server admits {PEERS_MAX} peers at the most; revoke one first")
     if len(command.addresses) > ADDRESSES_MAX:
@@ -184,7 +176,7 @@ def terminate(state: State, command: cmd.TerminateSession, now: UnixMillis) -> T
         raise NotFound(f"there is no session {name!r} any more, or never was; `ocs session list` shows those there are")
     if session.state == SessionState.ENDED:
         raise OutOfTurn(f"session {name!r} has ended already")
-    _check_text("a reason", command.reason)
+    check_text("a reason", command.reason)
     return TerminationAsked(now, command.session_id, command.reason, session.last)
 
 
@@ -201,11 +193,6 @@ def _check_name(name: str) -> None:
         raise InvalidInput(
             f"a name is 1 to {NAME_CHARACTERS_MAX} letters, digits, hyphens, underscores or dots; got {name[:80]!r}"
         )
-
-
-def _check_text(what: str, text: str) -> None:
-    if not 0 < len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
-        raise InvalidInput(f"{what} is 1 to {TEXT_CHARACTERS_MAX} printable characters; got {len(text)} characters")
 
 
 def _check_price(price: Credits, per_octets: Octets) -> None:

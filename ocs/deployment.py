@@ -1,6 +1,5 @@
 """Decide what is asked of keys and channels: by an administrator, or by the clock.  docs/adr/0017-channels.md."""
 
-import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -17,11 +16,11 @@ from ocs.signed import envelope
 from ocs.signed.ed25519 import check_public_key, public_key_of, verify
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
+from ocs.texts import check_origin_host, check_text
 from ocs.units import CREDITS_MAX, DAY, MINUTE, DataCredits, UnixMillis
 from ocs.usage.event import KeyRevoked, KeyRotated, SignersAdded
 from ocs.usage.rotation import open_rotation
 
-TEXT_CHARACTERS_MAX: Final = 255
 EXPIRY_MS_MIN: Final = MINUTE
 EXPIRY_MS_MAX: Final = 31 * DAY
 OVERLAP_MS: Final = DAY
@@ -32,8 +31,6 @@ SETTLED_KEPT: Final = 24
 
 LOW_PERCENT: Final = 20
 """With less of its amount free no session begins in a channel; what runs there still has room to finish."""
-
-_HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?")
 
 
 # Keys
@@ -47,8 +44,7 @@ def add_signers(state: SignedUsage, command: cmd.AddSigners, now: UnixMillis) ->
         InvalidInput: the Origin-Host is none, or the dates are in the wrong order.
         Conflict: a key is registered already; no key serves twice.
     """
-    if not _HOST.fullmatch(command.origin_host):
-        raise InvalidInput("a gateway is named by its Origin-Host, as in sgw.visited.example")
+    check_origin_host(command.origin_host)
     for key in (command.sgw_key, command.miner_key):
         check_public_key(key)
         if key in state.register.keys:
@@ -69,7 +65,7 @@ def revoke_key(state: SignedUsage, command: cmd.RevokeKey, now: UnixMillis) -> K
         raise NotFound(f"there is no key {command.public_key.hex()}; `ocs key list` shows them")
     if key.revoked_at is not None:
         raise OutOfTurn(f"key {command.public_key.hex()} is revoked already")
-    _check_text("a reason", command.reason)
+    check_text("a reason", command.reason)
     return KeyRevoked(now, command.public_key, command.reason)
 
 
@@ -111,8 +107,8 @@ def buy_credits(state: SignedUsage, command: cmd.BuyCredits, now: UnixMillis) ->
         raise InvalidInput(f"an amount is 1 to {CREDITS_MAX} data credits")
     if state.channels.account.funded + command.amount > CREDITS_MAX:
         raise Conflict(f"no more than {CREDITS_MAX} data credits are counted")
-    _check_text("an Idempotency-Key", command.key)
-    _check_text("a reference", command.reference)
+    check_text("an Idempotency-Key", command.key)
+    check_text("a reference", command.reference)
     return CreditsBought(now, len(state.purchases) + 1, command.amount, command.reference, command.key), False
 
 
@@ -251,8 +247,3 @@ def _forget_old(channels: Channels) -> None:
     settled = [one.number for one in channels.by_number.values() if one.state == ChannelState.SETTLED]
     for number in settled[:-SETTLED_KEPT]:
         channels.forget(number)
-
-
-def _check_text(what: str, text: str) -> None:
-    if not (0 < len(text) <= TEXT_CHARACTERS_MAX and text.isprintable()):
-        raise InvalidInput(f"{what} is 1 to {TEXT_CHARACTERS_MAX} printable characters")

@@ -18,6 +18,7 @@ from ocs.channel.hold import SessionState, SignedSession
 from ocs.channel.leaf import join
 from ocs.channel.ledger import Channels
 from ocs.channel.record import MINERS_MAX, Commit, commit_id
+from ocs.signed import fields
 from ocs.signed.refusal import Refusal
 from ocs.tlog.merkle import Frontier, leaf_hash
 from ocs.units import MINUTE, Octets, UnixMillis
@@ -32,8 +33,6 @@ CLOCK_MS_MAX: Final = 5 * MINUTE
 
 SEQ_JUMP_MAX: Final = 1_000_000
 """Values are cumulative, so a gap costs nothing; but no forwarder loses a million reports."""
-
-COMMIT_VERSION: Final = 1
 
 
 class Flag(IntFlag):
@@ -386,7 +385,7 @@ def _commit(
     """Append a leaf to the log, and chain it to the channel's last one."""
     channel = state.channels.by_number[session.channel]
     payload = Commit(
-        version=COMMIT_VERSION,
+        version=fields.VERSION,
         channel_id=channel.channel_id,
         index=channel.commits - 1,
         countersign_id=event.countersign_id,

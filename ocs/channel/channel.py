@@ -28,6 +28,13 @@ class Summary(msgspec.Struct, array_like=True, gc=False):
     octets: Octets = Octets(0)
     sessions: int = 0
 
+    def count(self, cost: int, octets: int, *, begins: bool) -> None:
+        """Count one commit; `begins` is that of a SessionInit."""
+        self.commits += 1
+        self.credits = DataCredits(self.credits + cost)
+        self.octets = Octets(self.octets + octets)
+        self.sessions += begins
+
 
 class Channel(msgspec.Struct, array_like=True):
     """A channel, and what became of its credits.

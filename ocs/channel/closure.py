@@ -8,8 +8,10 @@ signatures, the chain of commits, the arithmetic of every session, and the sums.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from ocs.channel.channel import Channel
+from ocs.channel import record
+from ocs.channel.channel import Channel, Summary
 from ocs.channel.leaf import split
 from ocs.channel.record import (
     NO_COMMIT,
@@ -17,15 +19,13 @@ from ocs.channel.record import (
     ChannelOpen,
     CloseReason,
     Commit,
-    Summary,
     commit_id,
 )
-from ocs.signed import envelope
+from ocs.signed import envelope, fields
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 
-CLOSE_VERSION = 1
-CLOSE_NONCE = 1
+CLOSE_NONCE: Final = 1
 """A channel is closed once; a second Close of it is stale."""
 
 
@@ -67,7 +67,7 @@ class Recount:
 
     Attributes:
         used: data credits.
-        summaries: by miner key: commits, credits, octets, sessions.
+        summaries: by miner key.
     """
 
     channel_id: bytes
@@ -75,7 +75,7 @@ class Recount:
     used: int = 0
     commits: int = 0
     last_commit: bytes = NO_COMMIT
-    summaries: dict[bytes, list[int]] = field(default_factory=dict)
+    summaries: dict[bytes, Summary] = field(default_factory=dict)
     _sessions: dict[bytes, _Session] = field(default_factory=dict)
 
     def add(self, leaf: bytes, read: Read) -> None:
@@ -102,11 +102,8 @@ class Recount:
         self.used += cost
         if commit.channel_total_dc != self.used:
             raise Malformed(f"the channel's total is {self.used} here", Refusal.WRONG_SUM)
-        summary = self.summaries.setdefault(commit.miner_key, [0, 0, 0, 0])
-        summary[0] += 1
-        summary[1] += cost
-        summary[2] += octets
-        summary[3] += commit.seq == 0
+        summary = self.summaries.setdefault(commit.miner_key, Summary())
+        summary.count(cost, octets, begins=commit.seq == 0)
         self.commits += 1
         self.last_commit = commit_id(payload)
 
@@ -141,7 +138,7 @@ def propose(channel: Channel, log_size: int, log_root: bytes) -> ChannelClose:
         log_size, log_root: of a checkpoint that holds its last commit.
     """
     return ChannelClose(
-        version=CLOSE_VERSION,
+        version=fields.VERSION,
         channel_id=channel.channel_id,
         nonce=CLOSE_NONCE,
         reason=CloseReason(channel.reason),
@@ -149,10 +146,7 @@ def propose(channel: Channel, log_size: int, log_root: bytes) -> ChannelClose:
         refund_dc=channel.amount - channel.used,
         log_size=log_size,
         log_root=log_root,
-        summaries=tuple(
-            Summary(key, one.commits, one.credits, one.octets, one.sessions)
-            for key, one in sorted(channel.summaries.items())
-        ),
+        summaries=tuple(_told(key, one) for key, one in sorted(channel.summaries.items())),
     )
 
 
@@ -182,13 +176,17 @@ def check(close: ChannelClose, opened: ChannelOpen, recount: Recount, log_size: 
         raise Malformed(f"refund_dc is to be {opened.amount_dc - close.used_dc}", Refusal.WRONG_REFUND)
 
 
-def _check_summaries(summaries: Sequence[Summary], recount: Recount) -> None:
+def _told(miner_key: bytes, summary: Summary) -> record.Summary:
+    return record.Summary(miner_key, summary.commits, summary.credits, summary.octets, summary.sessions)
+
+
+def _check_summaries(summaries: Sequence[record.Summary], recount: Recount) -> None:
     for summary in summaries:
-        counted = recount.summaries.get(summary.client_pubkeybin)
-        said = [summary.num_packets, summary.num_dcs, summary.num_bytes, summary.num_sessions]
-        if said != counted:
+        key = summary.client_pubkeybin
+        counted = recount.summaries.get(key)
+        if counted is None or summary != _told(key, counted):
             raise Malformed(
-                f"the summary of miner {summary.client_pubkeybin.hex()} says {said}, the log {counted or 'nothing'}",
+                f"the summary of miner {key.hex()} is {summary}, and by the log {counted or 'there is none'}",
                 Refusal.WRONG_SUM,
             )
     if len(summaries) < len(recount.summaries):

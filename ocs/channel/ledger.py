@@ -5,7 +5,7 @@ octets and names.  DESIGN: channels are a second ledger, never netted with the o
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ocs.channel import account as accounts
 from ocs.channel.account import DataCreditAccount
@@ -14,7 +14,7 @@ from ocs.channel.hold import Hold, SessionState, SignedSession
 from ocs.channel.transition import Step, after
 from ocs.units import DataCredits, Octets, UnixMillis
 
-NOTHING = DataCredits(0)
+NOTHING: Final = DataCredits(0)
 
 
 class Placement(NamedTuple):
@@ -219,7 +219,7 @@ class Channels:
         assert session_id not in self.sessions
         self.sessions[session_id] = session
         hold.running, hold.running_in = session_id, session.channel
-        self._summary(session, NOTHING, 0).sessions += 1
+        self._count(session, NOTHING, 0, begins=True)
 
     def price_of(self, session: SignedSession, octets: int) -> DataCredits:
         """Give what a session's running total of `octets` costs above what is posted."""
@@ -247,7 +247,7 @@ class Channels:
             hold.left_behind = DataCredits(hold.left_behind - posted)
         assert cost - posted <= channel.free, "no commit above the amount"
         channel.used = DataCredits(channel.used + cost)
-        self._summary(session, cost, octets)
+        self._count(session, cost, octets, begins=False)
         session.seq, session.up, session.down = seq, Octets(up), Octets(down)
         session.credits = DataCredits(session.credits + cost)
         session.measured_at, session.last_id, session.index = measured_at, last_id, index
@@ -292,13 +292,7 @@ class Channels:
         room = hold.reserved + (channel.free if channel.state == ChannelState.OPEN else 0)
         self._reserve(hold, DataCredits(min(needed, room)))
 
-    def _summary(self, session: SignedSession, cost: DataCredits, octets: int) -> Summary:
+    def _count(self, session: SignedSession, cost: DataCredits, octets: int, *, begins: bool) -> None:
         channel = self.by_number[session.channel]
-        summary = channel.summaries.get(session.miner_key)
-        if summary is None:
-            summary = channel.summaries[session.miner_key] = Summary()
         channel.commits += 1
-        summary.commits += 1
-        summary.credits = DataCredits(summary.credits + cost)
-        summary.octets = Octets(summary.octets + octets)
-        return summary
+        channel.summaries.setdefault(session.miner_key, Summary()).count(cost, octets, begins=begins)

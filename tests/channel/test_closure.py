@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ocs.channel import closure
 from ocs.channel.closure import Counted, Recount
+from ocs.channel.event import ChannelOpened
 from ocs.channel.leaf import split
 from ocs.channel.record import ChannelClose, Commit, Summary
 from ocs.signed.malformed import Malformed
@@ -46,8 +47,8 @@ def made() -> SigningNode:
 NODE = made()
 LOG = NODE.state.signed.log
 CHANNEL = NODE.state.signed.channels.by_number[1]
-(OPEN,) = [event.envelope for event in NODE.events if getattr(event, "channel_id", b"") == CHANNEL.channel_id][:1]  # type: ignore[union-attr]  # it is ChannelOpened
-CHANNEL_ID, OPENED = closure.opened_channel(OPEN)
+OPENINGS = [event for event in NODE.events if isinstance(event, ChannelOpened)]
+CHANNEL_ID, OPENED = closure.opened_channel(OPENINGS[0].envelope)
 CLOSE = closure.propose(CHANNEL, LOG.size, LOG.root())
 
 
@@ -162,12 +163,21 @@ def test_a_commit_that_says_other_than_its_report(name: str) -> None:
 
 def test_a_session_keeps_its_keys_order_and_end() -> None:
     count = recount(NODE.leaves[:4])
-    payload, countersigned = split(NODE.leaves[4])
-    said = read(countersigned)
-    for changes, code in (
-        ({"sgw_key": b"\x01" + bytes(32)}, Refusal.SIGNER_MISMATCH),
-        ({"octets": -1}, Refusal.REGRESSION),
-    ):
+    leaf = NODE.leaves[4]
+    said = read(split(leaf)[1])
+
+    def forged(**changes: Any) -> Refusal:
         with pytest.raises(Malformed) as error:
-            count.add(payload + countersigned, lambda octets, changes=changes: replace(said, **changes))  # type: ignore[misc]  # a default of a lambda
-        assert error.value.code is code
+            count.add(leaf, lambda octets: replace(said, **changes))
+        return error.value.code
+
+    assert forged(sgw_key=b"\x01" + bytes(32)) is Refusal.SIGNER_MISMATCH
+    assert forged(octets=-1) is Refusal.REGRESSION
+    over = recount(NODE.leaves[:4])
+    over.add(leaf, lambda octets: replace(said, final=True))
+    following = next(one for one in NODE.leaves[5:] if read(split(one)[1]).session_id == said.session_id)
+    payload, countersigned = split(following)
+    chained = msgspec.structs.replace(Commit.decode(payload), index=over.commits, prev_commit=over.last_commit)
+    with pytest.raises(Malformed) as error:
+        over.add(chained.encode() + countersigned, read)
+    assert error.value.code is Refusal.SESSION_ENDED

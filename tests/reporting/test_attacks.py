@@ -7,7 +7,7 @@ import pytest
 from ledger_node import GATEWAY
 from ocs import command as cmd
 from ocs.channel.channel import ChannelState
-from ocs.channel.event import UsageCommitted
+from ocs.channel.event import SessionFrozen, UsageCommitted
 from ocs.channel.hold import SessionState
 from ocs.channel.record import CloseReason
 from ocs.errors import Conflict, OutOfTurn
@@ -98,7 +98,8 @@ def test_9_the_same_content_in_another_encoding_is_equivocation(node: SigningNod
     sgw.seq, sgw.up = 0, 0
     refused(node, node.usage(sgw, 100, cc_request_number=77), Refusal.EQUIVOCATION)
     frozen = node.events[-1]
-    assert frozen.first == first, "both messages are kept"  # type: ignore[union-attr]  # it is SessionFrozen
+    assert isinstance(frozen, SessionFrozen)
+    assert frozen.first == first, "both messages are kept"
     assert node.state.signed.channels.sessions[sgw.session_id].state == SessionState.FROZEN
     refused(node, node.usage(sgw, 100, seq=9), Refusal.SESSION_ENDED)
     # Only that session: another of the same pair goes on.

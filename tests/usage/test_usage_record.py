@@ -9,7 +9,6 @@ from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.usage import record
 from ocs.usage.dispute import Dispute, DisputeKind
-from ocs.usage.grant import Grant, Reconciliation
 from ocs.usage.record import Cause, Countersign, SessionInit, Usage
 from signed_reports import countersign, session_init, signed, usage
 
@@ -119,8 +118,6 @@ def test_sizes_are_about_those_of_the_reference() -> None:
 
 def test_cumulative_octets_are_those_of_both_directions() -> None:
     assert usage(cum_up_bytes=3, cum_down_bytes=4).cum_bytes == 7
-    Grant("gy", 1, 2)
-    assert Reconciliation("gy", handler_cum_bytes=5, purchaser_cum_bytes=7).difference == -2
 
 
 def test_a_message_has_an_end() -> None:

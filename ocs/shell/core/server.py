@@ -5,7 +5,6 @@ SIGTERM: not ready -> DPR to every peer, answers in flight -> journal synced -> 
 """
 
 import asyncio
-import gc
 import os
 import secrets
 import signal
@@ -22,7 +21,7 @@ from ocs import command as cmd
 from ocs.diameter.base import LocalNode
 from ocs.diameter.peer import PeerLimits
 from ocs.errors import BadConfiguration
-from ocs.shell import dictionaries, logs
+from ocs.shell import collector, dictionaries, logs
 from ocs.shell.clock import Clock
 from ocs.shell.config import Config
 from ocs.shell.core.admission import ConfiguredPeer, Doorkeeper
@@ -58,10 +57,6 @@ CLOCK_JUMP_MS: Final = 2 * SECOND
 
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """The journal thread gets the interpreter back quickly after its sync; the default of 5 ms would be the commit time."""
-
-GC_THRESHOLDS: Final = (50_000, 20, 100)
-"""Sessions at rest are octets, which the collector never looks at; what it can find are a few cycles of connections
-and tasks.  It looks for them rarely: at the highest load a few times a second, and at all objects hardly ever."""
 
 OUT_OF_MEMORY: Final = b"there is no memory left; nothing is answered any more, stopping\n"
 
@@ -120,9 +115,7 @@ class _Server:
         # `Started` is durable: whoever connects from here on meets a server that remembers.
         await self._link.listen(self._folder.socket)
         core.connections.taken = True
-        # What was loaded stays; and what a request leaves behind is nearly all freed by its last reference.
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        collector.rest()
         for server in servers:
             await server.start_serving()
         tasks = [
