@@ -43,8 +43,14 @@ def add_signers(state: SignedUsage, command: cmd.AddSigners, now: UnixMillis) ->
         Malformed: `bad_key`, or `role_mismatch` where both are one.
         InvalidInput: the Origin-Host is none, or the dates are in the wrong order.
         Conflict: a key is registered already; no key serves twice.
+        OutOfTurn: no channel could hold what is granted to this gateway, and it would be refused from now on.
     """
     check_origin_host(command.origin_host)
+    channels = state.channels
+    if not channels.account.available and not any(
+        channel.state == ChannelState.OPEN for channel in channels.by_number.values()
+    ):
+        raise OutOfTurn("there are no data credits to hold this gateway's grants with; buy some first")
     for key in (command.sgw_key, command.miner_key):
         check_public_key(key)
         if key in state.register.keys:

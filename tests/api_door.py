@@ -10,15 +10,20 @@ import httpx
 from fastapi import FastAPI
 
 from ledger_node import Node
-from ocs.command import AdministratorCommand
+from ocs.channel.event import ChannelOpened
+from ocs.channel.record import CHANNEL_OPEN_TYPE, ChannelOpen
+from ocs.command import AdministratorCommand, OpenChannel
 from ocs.errors import OcsError, Unavailable
 from ocs.node import Done
 from ocs.shell.api import create_app
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
 from ocs.shell.follower.backend import Backend, Live, PeerView, Progress, WaitingView
+from ocs.reporting import UsagePolicy
+from ocs.signed import envelope
+from ocs.signed.ed25519 import SeedSigner, signer_of
 from ocs.state import Event, State
-from ocs.units import GroupIndex, SessionId, UnixMillis
+from ocs.units import DataCredits, GroupIndex, SessionId, UnixMillis
 
 TOKEN = "a token of this test"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -49,6 +54,7 @@ STRANGER = WaitingView(
     last_seen=UnixMillis(1_800_000_060_000),
     attempts=3,
 )
+OWNER = SeedSigner(bytes(range(32)))
 CORE_METRICS = "# HELP ocs_events_total events written\n# TYPE ocs_events_total counter\nocs_events_total 7.0\n"
 
 
@@ -101,6 +107,26 @@ class NodeBackend:
         assert isinstance(outcome, Done)
         return outcome
 
+    async def open_channel(self, amount: DataCredits | None) -> ChannelOpened:
+        policy, channels = self.node.usage_policy, self.node.state.signed.channels
+        height = self.node.now // policy.epoch_ms
+        wanted = ChannelOpen(
+            version=1,
+            network=policy.network,
+            owner_key=signer_of(OWNER.public_key),
+            owner_nonce=channels.newest + 1,
+            amount_dc=amount if amount is not None else channels.account.available,
+            open_height=height,
+            expire_height=height + 2,
+            grace_blocks=1,
+            tariff_id=1,
+            max_miners=100,
+            operator_id="",
+        )
+        done = await self.command(OpenChannel(envelope.seal(CHANNEL_OPEN_TYPE, wanted.encode(), OWNER)))
+        assert isinstance(done.event, ChannelOpened)
+        return done.event
+
     async def live(self) -> Live:
         self._answer()
         index = GroupIndex(len(self.node.events))
@@ -125,7 +151,7 @@ class Door:
 
     def __init__(self, folder: Path, config: Config | None = None) -> None:
         self._runner = asyncio.Runner()
-        self.node = Node()
+        self.node = Node(usage_policy=UsagePolicy(owner_key=OWNER.public_key))
         self.books = self._runner.run(Books.open(folder / "books.db"))
         self.backend = NodeBackend(self.node, self.books, config or Config())
         backend: Backend = self.backend  # the fake keeps to the Protocol

@@ -56,8 +56,8 @@ class SigningNode(Node):
         self.miner_seq = 0
         self.operator()
         self.top_up(10**15)
-        self.step(cmd.AddSigners(GATEWAY.origin_host, SGW.public_key, MINER.public_key))
         self.step(cmd.BuyCredits(DataCredits(bought), "bought", "key-1"))
+        self.step(cmd.AddSigners(GATEWAY.origin_host, SGW.public_key, MINER.public_key))
 
     # The owner
 

@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 
 from ocs import errors
+from ocs.channel.event import ChannelOpened
 from ocs.command import AdministratorCommand
 from ocs.node import Done
 from ocs.shell import collector, link, logs
@@ -32,7 +33,7 @@ from ocs.shell.listening_socket import ListeningSocket
 from ocs.shell.live import Live
 from ocs.shell.store.data_folder import DataFolder, holding_books
 from ocs.state import Event, State
-from ocs.units import GroupIndex, SessionId
+from ocs.units import DataCredits, GroupIndex, SessionId
 
 ASK_SECONDS: Final = 10.0
 PREDECESSOR_SECONDS: Final = 10.0
@@ -104,6 +105,9 @@ class Follower:
         assert isinstance(reply, link.Told)
         await self._reading.fold.reach(reply.index)
         return Done(reply.event, reply.repeated)
+
+    async def open_channel(self, amount: DataCredits | None) -> ChannelOpened:
+        raise errors.OutOfTurn("this server opens no channels yet")
 
     async def live(self) -> Live:
         reply = await self._ask(link.AskLive(next(self._asks)))

@@ -7,6 +7,7 @@ synced and folded here.
 from dataclasses import dataclass
 from typing import Protocol
 
+from ocs.channel.event import ChannelOpened
 from ocs.command import AdministratorCommand
 from ocs.node import Done
 from ocs.shell.books.books import Books
@@ -15,7 +16,7 @@ from ocs.shell.live import Live as Live
 from ocs.shell.live import PeerView as PeerView
 from ocs.shell.live import WaitingView as WaitingView
 from ocs.state import Event, State
-from ocs.units import GroupIndex, SessionId
+from ocs.units import DataCredits, GroupIndex, SessionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,13 @@ class Backend(Protocol):
 
     async def books(self) -> Books:
         """Give the SQL projection at an index no older than this call, for what is no longer in memory."""
+
+    async def open_channel(self, amount: DataCredits | None) -> ChannelOpened:
+        """Open a channel with this deployment's own owner's key, beside those that are opened in time anyway.
+
+        Args:
+            amount: what it locks; None for what the configuration says, or all there is.
+        """
 
     @property
     def progress(self) -> Progress:
