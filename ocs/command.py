@@ -139,9 +139,12 @@ class RefuseReport(msgspec.Struct, frozen=True, array_like=True, tag=17):
 
     code: str
     detail: str
-    miner_key: bytes
+    miner_key: bytes  # 33 octets
     envelope: bytes
 
+
+ReportCommand = Report | RefuseReport
+"""Comes from the doors of usage, many at a time."""
 
 AdministratorCommand = (
     AddOperator
@@ -159,7 +162,6 @@ AdministratorCommand = (
     | BuyCredits
     | OpenChannel
     | CloseChannel
-    | RefuseReport
 )
 
 
@@ -206,4 +208,4 @@ class Tend(NamedTuple):
     """Channels may be due for a step towards their end."""
 
 
-Command = AdministratorCommand | Report | Charge | Recalled | Start | Supervise | DropAnswer | Tend
+Command = AdministratorCommand | ReportCommand | Charge | Recalled | Start | Supervise | DropAnswer | Tend

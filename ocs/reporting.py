@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Final, NamedTuple, assert_never
 
+import msgspec
+
 from ocs import command as cmd
 from ocs.channel.channel import Channel, ChannelState
 from ocs.channel.event import CreditsBought, SessionBegun, SessionFrozen, UsageCommitted
@@ -19,6 +21,7 @@ from ocs.channel.leaf import join
 from ocs.channel.ledger import Channels
 from ocs.channel.record import MINERS_MAX, Commit, commit_id
 from ocs.signed import fields
+from ocs.signed.ed25519 import signer_of
 from ocs.signed.refusal import Refusal
 from ocs.tlog.merkle import Frontier, leaf_hash
 from ocs.units import MINUTE, Octets, UnixMillis
@@ -82,26 +85,26 @@ class SignedUsage:
     on_leaf: Callable[[int, bytes], None] | None = None
 
 
-class Receipted(NamedTuple):
+class Receipted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     """The report is counted, now or before: what a receipt proves is leaf number `leaf` of the log."""
 
     leaf: int
 
 
-class Superseded(NamedTuple):
+class Superseded(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
     """A later report of the session is counted, with this one in it: its leaf is number `leaf`."""
 
     leaf: int
 
 
-class Sought(NamedTuple):
+class Sought(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=3):
     """Only the log can tell whether this very report was counted; come back with what it holds for this seq."""
 
     session_id: bytes
     seq: int
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=4):
     """The report breaks a rule."""
 
     code: Refusal
@@ -138,7 +141,7 @@ def receive(
     """Open a report whose signatures were verified, with the keys as they are now, and decide it."""
     opened = open_trusted(command.envelope, state.register.keys, policy.network, now)
     if isinstance(opened, Refused):
-        event = ReportRefused(now, opened.code.value, opened.detail, opened.miner_key, command.envelope)
+        event = ReportRefused(now, opened.code.value, opened.detail, signer_of(opened.miner_key), command.envelope)
         return event, Verdict(opened.code, opened.detail)
     earlier = Earlier(command.earlier_id, command.earlier, command.leaf) if command.looked else None
     return decide(state, policy, opened, earlier, now)
@@ -159,8 +162,8 @@ def decide(
             return _decide_init(state, policy, opened, report, earlier, now)
         return _decide_usage(state, policy, opened, report, earlier, now)
     except _Broken as broken:
-        code, detail = broken.verdict
-        return ReportRefused(now, code.value, detail, report.miner_key, opened.octets), broken.verdict
+        verdict = broken.verdict
+        return ReportRefused(now, verdict.code.value, verdict.detail, report.miner_key, opened.octets), verdict
     except _Contradicted as found:
         verdict = Verdict(Refusal.EQUIVOCATION, found.detail)
         assert earlier is not None
@@ -174,6 +177,11 @@ def _channel(channels: Channels, report: SessionInit | Usage, now: UnixMillis) -
     if channel.state == ChannelState.SETTLED or (channel.state == ChannelState.CLOSING and now >= channel.settles_at):
         raise _Broken(Refusal.CHANNEL_CLOSED, "the channel is closed, and its grace is over")
     return channel
+
+
+def _is_open(channels: Channels, report: SessionInit | Usage) -> bool:
+    channel = channels.named(report.channel_id)
+    return channel is not None and channel.state == ChannelState.OPEN
 
 
 def _decide_init(
@@ -190,6 +198,8 @@ def _decide_init(
         return _repeated(session, opened.report_id, 0, init.session_id, earlier)
     if earlier is not None and earlier.report_id == opened.report_id:
         return None, Receipted(earlier.leaf)  # of a channel that is forgotten
+    if earlier is None and not _is_open(channels, init):
+        return None, Sought(init.session_id, 0)  # a repeat has its receipt, however late it comes
     channel = _channel(channels, init, now)
     if channel.state != ChannelState.OPEN:
         raise _Broken(Refusal.CHANNEL_CLOSED, "no session begins in this channel any more; ask for the active one")
@@ -236,6 +246,8 @@ def _decide_usage(
         return None, Receipted(session.index)
     if earlier is not None and earlier.report_id == opened.report_id:
         return None, Receipted(earlier.leaf)
+    if earlier is None and (session is None or usage.seq <= session.seq):
+        return None, Sought(usage.session_id, usage.seq)  # a repeat has its receipt, whatever became of its channel
     channel = _channel(channels, usage, now)
     if session is None:
         raise _Broken(Refusal.NO_SESSION, "no SessionInit of this session is counted")
@@ -307,8 +319,7 @@ def _older(
     session: SignedSession, usage: Usage, opened: Opened, earlier: Earlier | None
 ) -> tuple[ReportEvent | None, Told]:
     """Decide a report that is no newer than what is counted: a repeat, in order, or a contradiction."""
-    if earlier is None:
-        return None, Sought(usage.session_id, usage.seq)
+    assert earlier is not None
     if earlier.envelope:
         # Counted under this seq, with other content: for the same content was told above.
         if session.state == SessionState.FROZEN:

@@ -137,7 +137,7 @@ def grow(old_size: int, leaves: Iterable[bytes], read: Callable[[str], bytes]) -
             tile = Tile(level, index, len(part) // HASH_OCTETS)
             yield tile, part
             if tile.width == WIDTH_MAX:
-                above.append(_rows(part)[-1][0])
+                above.append(tile_root(part))
             index += 1
         level, size, hashes = level + 1, size >> _TILE_BITS, above
 
@@ -147,6 +147,12 @@ def _content(tile: Tile, read: Callable[[str], bytes]) -> bytes:
     if len(content) != tile.width * HASH_OCTETS:
         raise Malformed(f"{tile.path} has {len(content)} octets; {tile.width} hashes have {tile.width * HASH_OCTETS}")
     return content
+
+
+def tile_root(content: bytes) -> bytes:
+    """Give the root of a full tile: its hash in the level above."""
+    assert len(content) == WIDTH_MAX * HASH_OCTETS
+    return _rows(content)[-1][0]
 
 
 def _rows(content: bytes) -> list[list[bytes]]:

@@ -108,7 +108,7 @@ class Candidate:
     def _open(self, covered: bytes, verify: Verify) -> Opened:
         countersign = Countersign.decode(self._outer.payload)
         inner = _inner(countersign)
-        sgw_key, sgw = _registered(inner, self._keys, self._now)
+        sgw_key, sgw = registered(inner, self._keys, self._now)
         inner_covered = _covered(inner)
         if not verify(sgw_key, inner_covered, inner.signature):
             raise Malformed("the inner signature is not its signer's", Refusal.INNER_MISMATCH)
@@ -166,7 +166,7 @@ def parse(octets: bytes, keys: Keys, network: str, now: UnixMillis) -> Candidate
         outer = envelope.decode(octets)
         if outer.payload_type != COUNTERSIGN_TYPE:
             return Refused(Refusal.MALFORMED, f"payload_type is not {COUNTERSIGN_TYPE}, and nothing else is taken here")
-        miner_key, _ = _registered(outer, keys, now)
+        miner_key, _ = registered(outer, keys, now)
     except Malformed as error:
         return Refused(error.code, error.detail)
     return Candidate(octets, outer, miner_key, keys, network, now)
@@ -203,7 +203,7 @@ def _inner(countersign: Countersign) -> Envelope:
     return inner
 
 
-def _registered(signed: Envelope, keys: Keys, now: UnixMillis) -> tuple[bytes, KeyView]:
+def registered(signed: Envelope, keys: Keys, now: UnixMillis) -> tuple[bytes, KeyView]:
     """Give the public key of an envelope's signer, and what is known of it.
 
     Raises:
