@@ -12,6 +12,7 @@ from ocs.balance.event import TopUpKind
 from ocs.credit_control.event import Gateway, Stepped
 from ocs.credit_control.request import CreditControlRequest
 from ocs.units import Credits, DataCredits, Octets, SessionId, UnixMillis
+from ocs.usage.opening import Opened
 
 
 class AddOperator(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -123,11 +124,12 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A countersigned report whose signatures the follower has verified.
 
     Attributes:
+        opened: as the follower read it.
         looked: whether the log was asked for what it holds under the report's session and seq.
         earlier_id, earlier, leaf: what it holds there; b"", b"" and -1 for nothing.
     """
 
-    envelope: bytes
+    opened: Opened
     looked: bool = False
     earlier_id: bytes = b""
     earlier: bytes = b""

@@ -21,13 +21,14 @@ from ocs.channel.leaf import join
 from ocs.channel.ledger import Channels
 from ocs.channel.record import MINERS_MAX, Commit, commit_id
 from ocs.signed import fields
-from ocs.signed.ed25519 import signer_of
+from ocs.signed.ed25519 import public_key_of
+from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.tlog.merkle import Frontier, leaf_hash
 from ocs.units import MINUTE, Octets, UnixMillis
 from ocs.usage.dispute import DisputeKind
 from ocs.usage.event import ReportRefused
-from ocs.usage.opening import Opened, Refused, open_trusted
+from ocs.usage.opening import Opened, check_keys
 from ocs.usage.record import SessionInit, Usage
 from ocs.usage.register import KeyRegister
 
@@ -138,11 +139,13 @@ class _Broken(Exception):
 def receive(
     state: SignedUsage, policy: UsagePolicy, command: cmd.Report, now: UnixMillis
 ) -> tuple[ReportEvent | None, Told]:
-    """Open a report whose signatures were verified, with the keys as they are now, and decide it."""
-    opened = open_trusted(command.envelope, state.register.keys, policy.network, now)
-    if isinstance(opened, Refused):
-        event = ReportRefused(now, opened.code.value, opened.detail, signer_of(opened.miner_key), command.envelope)
-        return event, Verdict(opened.code, opened.detail)
+    """Decide a report whose signatures were verified, with the keys as they are now."""
+    opened = command.opened
+    try:
+        check_keys(opened, state.register.keys, now)
+    except Malformed as error:
+        event = ReportRefused(now, error.code.value, error.detail, opened.report.miner_key, opened.octets)
+        return event, Verdict(error.code, error.detail)
     earlier = Earlier(command.earlier_id, command.earlier, command.leaf) if command.looked else None
     return decide(state, policy, opened, earlier, now)
 
@@ -205,10 +208,9 @@ def _decide_init(
         raise _Broken(Refusal.CHANNEL_CLOSED, "no session begins in this channel any more; ask for the active one")
     gy_session_id = init.gy_session_id.encode()
     hold = channels.holds.get(gy_session_id)
-    sgw = opened.sgw
     if hold is None:
         raise _Broken(Refusal.GRANT_CONFLICT, "nothing is granted to this Gy session, or its gateway does not sign")
-    if hold.gateway.lower() != sgw.origin_host:
+    if hold.gateway.lower() != state.register.keys[public_key_of(init.sgw_key)].origin_host:
         raise _Broken(Refusal.GRANT_CONFLICT, "the Gy session is another gateway's")
     if hold.running:
         raise _Broken(Refusal.GRANT_CONFLICT, "a signed session of this Gy session runs; end it with a final report")
@@ -331,7 +333,7 @@ def _older(
 
 
 def _check_clock(opened: Opened, measured_at_ms: int, now: UnixMillis) -> None:
-    received = opened.countersign.received_at_ms
+    received = opened.received_at_ms
     if abs(measured_at_ms - received) > CLOCK_MS_MAX:
         raise _Broken(Refusal.CLOCK, "the SGW's time and the miner's are more than five minutes apart")
     if received > now + CLOCK_MS_MAX:
@@ -344,7 +346,7 @@ def _flags(session: SignedSession, usage: Usage, opened: Opened, now: UnixMillis
         flags |= Flag.GAP
     elif usage.prev_id != session.last_id:
         flags |= Flag.CHAIN
-    if opened.countersign.received_at_ms < now - CLOCK_MS_MAX:
+    if opened.received_at_ms < now - CLOCK_MS_MAX:
         flags |= Flag.LATE
     return flags
 

@@ -186,7 +186,7 @@ class UsageDoor:
             commands: list[ReportCommand] = []
             for octets, one in zip(reports, found, strict=True):
                 if isinstance(one, Opened):
-                    commands.append(Report(octets))
+                    commands.append(Report(one))
                 elif one.miner_key:
                     commands.append(RefuseReport(one.code.value, one.detail, signer_of(one.miner_key), octets))
             if before is not None:
@@ -262,7 +262,8 @@ class UsageDoor:
             except OcsError as error:
                 results[place] = error
                 continue
-            again.append(Report(command.envelope, True, *earlier))
+            assert isinstance(command, Report)
+            again.append(Report(command.opened, True, *earlier))
             places.append(place)
         if not again:
             return GroupIndex(0)

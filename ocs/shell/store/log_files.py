@@ -1,4 +1,4 @@
-"""The public log on disk: every leaf there ever was, and the hashes that prove its place.  docs/adr/0018-public-log.md.
+"""The public log on disk: every leaf there ever was, and the hashes that prove its place.  docs/adr/0020-public-log.md.
 
     log/
       entries        each leaf behind its length (2, big-endian), as a bundle of c2sp.org/tlog-tiles has it
