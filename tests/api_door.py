@@ -82,7 +82,14 @@ class NodeBackend:
         self.serving = True
         self._books = books
         self._log_files = log_files
-        node.state.signed.on_leaf = lambda place, leaf: log_files.append([leaf])
+        also = node.state.signed.on_leaf
+
+        def on_leaf(place: int, leaf: bytes) -> None:
+            log_files.append([leaf])
+            if also is not None:
+                also(place, leaf)
+
+        node.state.signed.on_leaf = on_leaf
         policy = node.usage_policy
         self.usage = UsageDoor(
             policy.network,
@@ -93,6 +100,7 @@ class NodeBackend:
             self._reach,
             self._look,
             self.state,
+            lambda: node.now,
         )
 
     @property
@@ -184,9 +192,9 @@ class NodeBackend:
 class Door:
     """Requests to the door, one loop for all of them."""
 
-    def __init__(self, folder: Path, config: Config | None = None) -> None:
+    def __init__(self, folder: Path, config: Config | None = None, node: Node | None = None) -> None:
         self._runner = asyncio.Runner()
-        self.node = Node(usage_policy=UsagePolicy(owner_key=OWNER.public_key))
+        self.node = node if node is not None else Node(usage_policy=UsagePolicy(owner_key=OWNER.public_key))
         self.books = self._runner.run(Books.open(folder / "books.db"))
         (folder / "log").mkdir()
         self.log_files = LogFiles.open(folder / "log")

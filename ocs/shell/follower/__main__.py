@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -39,7 +40,7 @@ from ocs.shell.store.data_folder import DataFolder, holding_books
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.state import Event, State
-from ocs.units import DataCredits, GroupIndex, SessionId
+from ocs.units import DataCredits, GroupIndex, SessionId, UnixMillis
 
 ASK_SECONDS: Final = 10.0
 PREDECESSOR_SECONDS: Final = 10.0
@@ -90,6 +91,7 @@ class Follower:
             reading.fold.reach,
             reading.look,
             self.state,
+            lambda: UnixMillis(time.time_ns() // 1_000_000),
         )
         self.owner = Owner(config.usage, key_file.load(folder.owner_key), lambda: reading.fold.state, self.command)
         reading.fold.on_archived = lambda through: self._writer.write(link.frame(link.Trim(through)))

@@ -8,7 +8,6 @@ report its sender is told to come again; a repeat is counted once.
 
 import asyncio
 import os
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +109,7 @@ class UsageDoor:
         reach: Callable[[GroupIndex], Awaitable[None]],
         look: Look,
         fresh: Callable[[], Awaitable[State]],
+        now: Callable[[], UnixMillis],
     ) -> None:
         """Begin.
 
@@ -119,6 +119,7 @@ class UsageDoor:
             reach: waits until the state here has reached a group.
             look: finds what the log holds of a session under a seq.
             fresh: gives the state at an index no older than its call.
+            now: the time for which keys must be in date; the core looks at its own again.
         """
         self.network = network
         self.log = log
@@ -129,6 +130,7 @@ class UsageDoor:
         self._reach = reach
         self._look = look
         self._fresh = fresh
+        self._now = now
         self._waiting = 0
         self._turn: asyncio.Future[None] | None = None
         threads = min(THREADS_MAX, os.cpu_count() or 1)
@@ -147,12 +149,12 @@ class UsageDoor:
             Unavailable: its key may have been registered a moment ago, and the core cannot be asked.
         """
         try:
-            return open_pass(octets, self._keys(), self.network, _now())
+            return open_pass(octets, self._keys(), self.network, self._now())
         except Malformed as error:
             if error.code is not Refusal.BAD_KEY:
                 raise
         keys = (await self._fresh()).signed.register.keys
-        return open_pass(octets, keys, self.network, _now())
+        return open_pass(octets, keys, self.network, self._now())
 
     # Reports
 
@@ -214,7 +216,7 @@ class UsageDoor:
 
     async def _verified(self, reports: Sequence[bytes], sender: bytes | None) -> list[Opened | Refused]:
         """Verify signatures on threads, some reports in each task."""
-        keys, now = self._keys(), _now()
+        keys, now = self._keys(), self._now()
         parsed = [self._parsed(octets, keys, sender, now) for octets in reports]
         candidates = [one for one in parsed if isinstance(one, Candidate)]
         loop = asyncio.get_running_loop()
@@ -344,7 +346,3 @@ def _next_channel(state: State, session_id: bytes) -> bytes:
         return b""
     channel = channels.by_number[hold.bound]
     return channel.channel_id if channel.state == ChannelState.OPEN else b""
-
-
-def _now() -> UnixMillis:
-    return UnixMillis(time.time_ns() // 1_000_000)
