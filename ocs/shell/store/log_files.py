@@ -47,18 +47,23 @@ class LogFiles:
         self.size = 0
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Open the files, and make those that are missing; `size` is what all of them hold.
+    def open(cls, folder: Path, *, to_write: bool = True) -> Self:
+        """Open the files; `size` is what all of them hold.
+
+        Args:
+            to_write: make those that are missing.
 
         Raises:
-            JournalFault: the disk refuses.
+            JournalFault: the disk refuses, or one is missing.
         """
         descriptors: dict[str, int] = {}
         names = ["entries", "ends", *(f"hashes-{level}" for level in range(LEVELS))]
+        how = os.O_RDWR | os.O_CREAT if to_write else os.O_RDONLY
         try:
             for name in names:
-                descriptors[name] = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-            sync_folder(folder)
+                descriptors[name] = os.open(folder / name, how | os.O_CLOEXEC, FILE_MODE)
+            if to_write:
+                sync_folder(folder)
         except OSError as error:
             for descriptor in descriptors.values():
                 os.close(descriptor)
@@ -194,6 +199,21 @@ class LogFiles:
             return self._pread(f"hashes-{level}", asked.width * HASH_OCTETS, first * HASH_OCTETS)
         start = self._start(first)
         return self._pread("entries", self._end(first + asked.width - 1) - start, start)
+
+    def check(self) -> Iterator[str]:
+        """Compute every hash anew, and tell each tile that holds another; nothing where all is well."""
+        for level in range(LEVELS):
+            for index in range(-(-(self.size // WIDTH_MAX**level) // WIDTH_MAX)):
+                tile = Tile(level, index, width_at(self.size, level, index))
+                first = index * WIDTH_MAX
+                if level == 0:
+                    leaves = self.entries(first, first + tile.width)
+                    expected = b"".join(map(merkle.leaf_hash, leaves))
+                else:
+                    full = (Tile(level - 1, first + place) for place in range(tile.width))
+                    expected = b"".join(tiles.tile_root(self.read(one.path)) for one in full)
+                if self.read(tile.path) != expected:
+                    yield f"the log: {tile.path} does not hold the hashes of what lies below it"
 
     def root(self, size: int) -> bytes:
         """Give the root of the first `size` leaves."""
