@@ -15,11 +15,11 @@ from ocs.channel.record import CHANNEL_OPEN_TYPE, ChannelOpen
 from ocs.command import AdministratorCommand, OpenChannel
 from ocs.errors import OcsError, Unavailable
 from ocs.node import Done
+from ocs.reporting import UsagePolicy
 from ocs.shell.api import create_app
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
 from ocs.shell.follower.backend import Backend, Live, PeerView, Progress, WaitingView
-from ocs.reporting import UsagePolicy
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, signer_of
 from ocs.state import Event, State
