@@ -56,11 +56,11 @@ class GySession:
 class TwoLedgers(SigningNode):
     """A signing deployment with channels, and a model of what both sides said."""
 
-    def __init__(self, *, channels: int = 2, epochs: int = 2) -> None:
+    def __init__(self, *, channels: int = 2, amount: int = 2000, epochs: int = 2) -> None:
         super().__init__(tolerance=TOLERANCE)
         self.step(cmd.Start("0.1.0", self.now))
         for _ in range(channels):
-            self.channel(2000, epochs=epochs)
+            self.channel(amount, epochs=epochs)
         self.sessions: list[GySession] = []
         self.asked = 0
 
