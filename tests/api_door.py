@@ -149,9 +149,9 @@ class NodeBackend:
 class Door:
     """Requests to the door, one loop for all of them."""
 
-    def __init__(self, folder: Path, config: Config | None = None) -> None:
+    def __init__(self, folder: Path, config: Config | None = None, node: Node | None = None) -> None:
         self._runner = asyncio.Runner()
-        self.node = Node(usage_policy=UsagePolicy(owner_key=OWNER.public_key))
+        self.node = node if node is not None else Node(usage_policy=UsagePolicy(owner_key=OWNER.public_key))
         self.books = self._runner.run(Books.open(folder / "books.db"))
         self.backend = NodeBackend(self.node, self.books, config or Config())
         backend: Backend = self.backend  # the fake keeps to the Protocol

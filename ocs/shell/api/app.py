@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from ocs.shell.api import docs_page, money, operators, peers, problems, sessions, status
+from ocs.shell.api import docs_page, money, operators, peers, problems, reconciliation, sessions, status
 from ocs.shell.api.gate import Gate
 from ocs.shell.follower.backend import Backend
 from ocs.version import VERSION
@@ -21,6 +21,7 @@ TAGS: Final = [
     {"name": "operators", "description": "Home operators, their prefixes and tariffs."},
     {"name": "money", "description": "Top-ups, reversals, write-offs."},
     {"name": "sessions", "description": "Credit-control sessions, explained."},
+    {"name": "reconciliation", "description": "What Gy charged beside what was signed."},
     {"name": "peers", "description": "Diameter peers: connected, allowed, waiting."},
     {"name": "status", "description": "Health and metrics; no token."},
     {"name": "problems", "description": "What each problem type means; no token."},
@@ -58,7 +59,10 @@ def create_app(backend: Backend, token: str) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.backend = backend
-    for routes in (operators.routes, money.routes, sessions.routes, peers.routes, status.routes):
+    for routes in (
+        *(operators.routes, money.routes, sessions.routes, reconciliation.routes),
+        *(peers.routes, status.routes),
+    ):
         app.include_router(routes)
     problems.install(app)
     docs_page.install(app)
