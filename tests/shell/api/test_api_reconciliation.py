@@ -1,5 +1,7 @@
 """Both ledgers over HTTP: sessions with both sides, days that add up, incidents that stay."""
 
+import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -9,10 +11,12 @@ import pytest
 
 from api_door import Door, problem
 from ocs import command as cmd
-from ocs.reconciling import EXPLANATIONS, Cause
+from ocs.reconciling import EXPLANATIONS, Cause, State
+from ocs.shell.api.reconciliation import FiguresView
+from ocs.signed.ed25519 import signer_of
 from ocs.units import DAY, MINUTE
 from places import DOCS
-from signed_reports import SGW
+from signed_reports import MINER, SGW
 from signing_node import Sgw
 from two_ledgers import TOLERANCE, Drawn, GySession, TwoLedgers, live
 
@@ -296,6 +300,21 @@ def test_incidents_are_listed_the_newest_first_and_stay(door: Door, node: TwoLed
     assert get(door, "/incidents", limit=1, cursor=page["next"])["items"] == [oldest]
 
 
-def test_the_page_names_every_cause() -> None:
-    page = (DOCS / "reconciliation.md").read_text()
-    assert [cause for cause in Cause if f"| `{cause}` |" not in page] == []
+# The page
+
+PAGE = (DOCS / "reconciliation.md").read_text()
+
+
+def test_the_page_names_every_state_cause_and_figure() -> None:
+    figures = [name for name in FiguresView.model_fields if name != "tolerance"]
+    assert [name for name in (*Cause, *State, *figures) if f"| `{name}` |" not in PAGE] == []
+
+
+def test_the_pages_query_runs(door: Door, node: TwoLedgers, tmp_path: Path) -> None:
+    refused(node)
+    get(door, "/days")
+    (query,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    connection = sqlite3.connect(tmp_path / "books.db")
+    ((miner, cause, sessions, committed),) = connection.execute(query).fetchall()
+    connection.close()
+    assert (miner, cause, sessions, committed) == (signer_of(MINER.public_key).hex(), "final_differs", 1, MB)

@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from ledger_node import GATEWAY, INITIAL, ccr, service
 from ocs import command as cmd
+from ocs.channel.channel import ChannelState
 from ocs.credit_control.event import EndCause
 from ocs.reconciling import Cause, Figures, State, compare
+from ocs.signed.ed25519 import SeedSigner, signer_of
 from ocs.units import MINUTE, Octets
-from signed_reports import SGW
+from signed_reports import MINER, SGW, countersigned, signed, usage
 from signing_node import EPOCH_MS
 from two_ledgers import TOLERANCE, Drawn, GySession, TwoLedgers, live, posted
 
@@ -192,6 +195,32 @@ def keys_came_later(node: TwoLedgers) -> None:
     node.detach("revoked;1", 1, 3 * MB)
 
 
+def refused_then_less(node: TwoLedgers) -> None:
+    session = attached(node, 3 * MB)
+    node.begin_one(session)
+    node.sign(session, 3 * MB, measured_at_ms=node.now + 6 * MINUTE)
+    node.sign(session, 2 * MB)
+    node.end(session)
+
+
+def whole_grant_signed_and_finished(node: TwoLedgers) -> None:
+    """Nothing is left that could be signed for, so nobody waits."""
+    session = attached(node)
+    session.flowed = 10 * MB
+    node.begin_one(session)
+    node.sign(session, 10 * MB, final=True)
+    node.end(session)
+
+
+def whole_grant_signed_and_running(node: TwoLedgers) -> None:
+    """Its signed session goes on, and may say a little more yet."""
+    session = attached(node)
+    session.flowed = 10 * MB
+    node.begin_one(session)
+    node.sign(session, 10 * MB)
+    node.end(session)
+
+
 OPEN, MATCHED, DIFFERENCE = State.OPEN, State.MATCHED, State.DIFFERENCE
 Verdict = tuple[State, Cause | None, int]
 SCENES: list[tuple[Callable[[TwoLedgers], None], Verdict, Verdict, list[tuple[str, int]]]] = [
@@ -221,6 +250,9 @@ SCENES: list[tuple[Callable[[TwoLedgers], None], Verdict, Verdict, list[tuple[st
      [("not_terminated", 5 * MB)]),
     (several_signed_sessions, (MATCHED, None, 0), (MATCHED, None, 0), []),
     (on_into_the_next_channel, (MATCHED, None, 0), (MATCHED, None, 0), []),
+    (refused_then_less, (OPEN, Cause.STILL_OPEN, -MB), (DIFFERENCE, Cause.REFUSED, -MB), [("refused", -MB)]),
+    (whole_grant_signed_and_finished, (MATCHED, None, 0), (MATCHED, None, 0), []),
+    (whole_grant_signed_and_running, (OPEN, None, 0), (MATCHED, None, 0), []),
     (nothing_used, (OPEN, None, 0), (MATCHED, None, 0), []),
 ]  # fmt: skip
 
@@ -285,11 +317,8 @@ def test_a_session_id_that_comes_again_is_another_comparison(node: TwoLedgers, t
 
 
 def test_the_tolerance_is_that_of_the_newest_start(node: TwoLedgers, tmp_path: Path) -> None:
-    policy = node.usage_policy
     final_within_the_tolerance(node)
-    node.usage_policy = policy.__class__(**{
-        name: getattr(policy, name) for name in policy.__slots__
-    } | {"tolerance": Octets(TOLERANCE - 1)})  # fmt: skip
+    node.usage_policy = replace(node.usage_policy, tolerance=Octets(TOLERANCE - 1))
     node.step(cmd.Start("0.1.1", node.now))
     final_within_the_tolerance(node)
     posted(tmp_path / "books", node.events)
@@ -297,18 +326,69 @@ def test_the_tolerance_is_that_of_the_newest_start(node: TwoLedgers, tmp_path: P
     assert select(tmp_path / "books", "SELECT tolerance FROM comparisons") == [(TOLERANCE,), (TOLERANCE - 1,)]
 
 
+def test_a_session_waits_for_every_channel_that_may_hold_its_grants(tmp_path: Path) -> None:
+    node = TwoLedgers(channels=1, epochs=1)
+    node.channel(2000, epochs=3)
+    node.end(attached(node, 3 * MB))
+    states = []
+    for hours in range(5):
+        posted(tmp_path / f"{hours}", node.events)
+        states += [state for state, *_ in outcome(tmp_path / f"{hours}")]
+        node.later(EPOCH_MS)
+        node.tend()
+    assert node.state.signed.channels.by_number[1].state == ChannelState.SETTLED
+    assert states == [OPEN, OPEN, OPEN, OPEN, DIFFERENCE], "the second channel settles after four epochs"
+
+
+def test_what_was_refused_is_forgotten_once_it_is_mended(node: TwoLedgers, tmp_path: Path) -> None:
+    refused_and_mended(node)
+    refused_then_less(node)
+    posted(tmp_path / "books", node.events)
+    found = select(tmp_path / "books", "SELECT refusal, signed, committed FROM comparisons ORDER BY session")
+    assert found == [(None, 3 * MB, 3 * MB), ("clock", 3 * MB, 2 * MB)]
+
+
 def test_a_stranger_explains_nothing(node: TwoLedgers, tmp_path: Path) -> None:
-    """A refused report that another SGW signed says nothing of this session."""
+    """A refused report that another gateway's SGW signed under this session's name says nothing of it."""
+    sgw, miner = SeedSigner(bytes(31) + b"\x01"), SeedSigner(bytes(31) + b"\x02")
+    node.step(cmd.AddSigners("other.visited.example", sgw.public_key, miner.public_key))
     session = attached(node, 3 * MB)
     node.begin_one(session)
     assert session.sgw is not None
-    octets = node.usage(session.sgw, 3 * MB, sgw_key=b"\x01" + bytes(32))
-    node.report(octets)
+    claim = usage(
+        channel_id=node.state.signed.channels.by_number[2].channel_id,
+        session_id=session.sgw.session_id,
+        sgw_key=signer_of(sgw.public_key),
+        miner_key=signer_of(miner.public_key),
+    )
+    told = node.report(countersigned(signed(claim, sgw), miner, channel_id=claim.channel_id))
+    assert getattr(told, "code", None) == "wrong_channel"
     node.end(session)
     node.settle_all()
     posted(tmp_path / "books", node.events)
-    assert select(tmp_path / "books", "SELECT count(*) FROM refused_reports") == [(1,)]
+    kept = select(tmp_path / "books", "SELECT session_id, octets FROM refused_reports")
+    assert kept == [(session.sgw.session_id, claim.cum_bytes)]
     assert outcome(tmp_path / "books") == [(DIFFERENCE, Cause.MISSING_REPORTS, -3 * MB)]
+
+
+def test_what_an_sgw_may_not_have_signed_explains_nothing(node: TwoLedgers, tmp_path: Path) -> None:
+    session = attached(node, 3 * MB)
+    node.begin_one(session)
+    assert session.sgw is not None
+    octets = node.usage(session.sgw, 3 * MB)
+    node.step(cmd.RefuseReport("inner_mismatch", "the inner signature is not its signer's", MINER.public_key, octets))
+    posted(tmp_path / "books", node.events)
+    kept = select(tmp_path / "books", "SELECT code, gy_session_id, session_id, seq, octets FROM refused_reports")
+    assert kept == [("inner_mismatch", None, None, None, None)]
+    assert select(tmp_path / "books", "SELECT signed, refusal FROM comparisons") == [(0, None)]
+
+
+def test_an_emergency_is_not_compared(node: TwoLedgers, tmp_path: Path) -> None:
+    """It is never refused for a channel's want of room either, and holds none."""
+    assert node.answer(ccr(INITIAL, 0, service(1), session="e;1", apn="sos")).result_code == 2001
+    posted(tmp_path / "books", node.events)
+    assert select(tmp_path / "books", "SELECT state FROM sessions") == [("open",)]
+    assert outcome(tmp_path / "books") == []
 
 
 # Histories
@@ -340,9 +420,9 @@ def check(path: Path, node: TwoLedgers, *, honest: bool) -> None:
     due = 0
     holds = node.state.signed.channels.holds
     for session, row in zip(node.sessions, rows, strict=True):
-        name, granted, used, committed, signed, due_at, ended_at, state, cause, difference, unexplained = row
+        name, granted, used, committed, said, due_at, ended_at, state, cause, difference, unexplained = row
         figures = expected(session, is_due=due_at is not None)
-        assert (granted, used, committed, signed) == (figures.granted, figures.used, figures.committed, figures.signed)
+        assert (granted, used, committed, said) == (figures.granted, figures.used, figures.committed, figures.signed)
         assert (ended_at is not None) == (session.ended_by is not None)
         found = compare(figures, Octets(TOLERANCE))
         assert (state, cause, difference, unexplained) == (
