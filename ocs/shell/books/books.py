@@ -9,7 +9,6 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import astuple
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -206,7 +205,7 @@ class Books:
                 "ON CONFLICT DO UPDATE SET state = excluded.state, last_at = excluded.last_at, seq = excluded.seq, "
                 "up = excluded.up, down = excluded.down, credits = excluded.credits, flags = excluded.flags, "
                 "signed = excluded.signed",
-                [astuple(usage.sessions[session_id]) for session_id in sorted(usage.touched_sessions)],
+                [_signed_values(usage.sessions[session_id]) for session_id in sorted(usage.touched_sessions)],
             )
         if usage.commits:
             await connection.executemany(
@@ -378,6 +377,7 @@ def _account_row(operator: int, account: AccountEntry) -> tuple[object, ...]:
 
 
 _session_values: Final = attrgetter(*_SESSION_COLUMNS.split(", "))
+_signed_values: Final = attrgetter(*SignedEntry.__dataclass_fields__)
 _service_values: Final = attrgetter("tariff", "granted", "used", "charged", "overrun", "reserved", "result_code")
 
 

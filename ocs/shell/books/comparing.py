@@ -210,6 +210,7 @@ class Comparing:
         entry.running_in = None
         if entry.ended_at is not None:
             self._due(index, at, entry)
+        entry.compared()
         self._tell(index, at, entry, Cause.FROZEN, dispute)
 
     # Channels
@@ -236,7 +237,6 @@ class Comparing:
             self._tell(index, at, entry, found.cause, entry.refusal or "")
 
     def _tell(self, index: GroupIndex, at: UnixMillis, entry: ComparisonEntry, kind: Cause, detail: str) -> None:
-        entry.compared()
         figures = (entry.granted, entry.used, entry.charged, entry.signed, entry.committed)
         outcome = (entry.difference, entry.unexplained, entry.tolerance)
         self.incidents.append((at, index, entry.operator, entry.session, kind.value, *figures, *outcome, detail))

@@ -1,7 +1,7 @@
 """The comparisons in the books' file, and beside them what comparing takes from the whole deployment."""
 
 from collections.abc import Iterable
-from dataclasses import astuple
+from operator import attrgetter
 from typing import Final
 
 import aiosqlite
@@ -11,6 +11,7 @@ from ocs.shell.books.comparing import TOLERANCE_DEFAULT, Comparing, ComparisonEn
 IN_ONE_QUERY: Final = 500
 
 _COLUMNS: Final = tuple(ComparisonEntry.__dataclass_fields__)
+_values: Final = attrgetter(*_COLUMNS)
 _MARKS: Final = ", ".join("?" * len(_COLUMNS))
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM comparisons"
 _WRITE: Final = (
@@ -67,7 +68,7 @@ class Comparisons:
     async def write(self, comparing: Comparing) -> None:
         """Write what a batch touched, within its transaction."""
         if comparing.touched:
-            await self._connection.executemany(_WRITE, [astuple(entry) for entry in comparing.rows()])
+            await self._connection.executemany(_WRITE, list(map(_values, comparing.rows())))
         if comparing.incidents:
             await self._connection.executemany(
                 "INSERT INTO reconciliation_incidents VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
