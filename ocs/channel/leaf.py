@@ -49,10 +49,7 @@ def take(leaf: bytes) -> Leaf:
     """
     end = _end_of_commit(leaf)
     payload = leaf[:end]
-    commit = Commit.decode(payload)
-    if commit.encode() != payload:
-        raise Malformed("leaf: its Commit is not spelled as a Commit is written")
-    return Leaf(commit, payload, leaf[end:])
+    return Leaf(Commit.decode(payload), payload, leaf[end:])
 
 
 def split(leaf: bytes) -> tuple[bytes, bytes]:
@@ -71,14 +68,24 @@ def head_of(channel_id: bytes) -> bytes:
 
 
 def _end_of_commit(leaf: bytes) -> int:
-    """Walk the fields at the head of a leaf up to prev_commit, and give where that ends."""
-    at = 0
+    """Walk the fields at the head of a leaf up to prev_commit, and give where that ends.
+
+    `Commit.decode` takes a number in one spelling only, so what is left to choose is the order of the fields, and
+    whether a number that is 0 is written.
+
+    Raises:
+        Malformed: there is no prev_commit, or what stands before it is not spelled as `Commit.encode` does.
+    """
+    at = last = 0
     size = len(leaf)
     while at + _PREV_COMMIT_OCTETS <= size:
         if leaf[at : at + 2] == _PREV_COMMIT:
             return at + _PREV_COMMIT_OCTETS
         tag = leaf[at]
         at += 1
+        if tag <= last or leaf[at] == 0:
+            raise Malformed("leaf: its Commit is not spelled as a Commit is written")
+        last = tag
         if tag & 7 == _VARINT:
             while at < size and leaf[at] > 0x7F:
                 at += 1

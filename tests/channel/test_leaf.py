@@ -1,12 +1,14 @@
 """Leaves: Commit and envelope without a delimiter, and only one way to part them."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_channel_record import commit
 
-from ocs.channel import leaf
+from ocs.channel import leaf, record
 from ocs.channel.record import NO_COMMIT, Commit
+from ocs.signed import wire
 from ocs.signed.malformed import Malformed
 from signed_reports import report
 
@@ -61,6 +63,25 @@ def test_the_leaves_of_a_channel_begin_alike_and_no_others_do() -> None:
 def test_only_one_spelling_of_a_commit_is_taken(spelling: bytes) -> None:
     with pytest.raises(Malformed):
         leaf.split(spelling + ENVELOPE)
+
+
+@given(data=st.data(), index=st.sampled_from([0, 7]), seq=st.sampled_from([0, 300]))
+def test_a_spelling_is_taken_if_it_is_the_one_that_is_written(data: st.DataObject, index: int, seq: int) -> None:
+    kept = commit(index=index, seq=seq, prev_commit=NO_COMMIT)
+    fields = [
+        wire.write(wire.Schema("one", row, octets_max=64), [value]) or bytes([row.number << 3, 0])
+        for row, value in zip(record._COMMIT.fields, msgspec.structs.astuple(kept), strict=True)
+    ]
+    chosen = data.draw(st.permutations(fields[:-1]) | st.just(fields[:-1]))
+    left_out = [field for field in chosen if field[1:] != b"\0" or data.draw(st.booleans())]
+    spelling = b"".join(left_out) + fields[-1]
+    assert Commit.decode(spelling) == kept
+    try:
+        assert leaf.take(spelling + ENVELOPE).payload == kept.encode()
+    except Malformed:
+        assert spelling != kept.encode()
+    else:
+        assert spelling == kept.encode()
 
 
 def test_a_cut_commit_is_no_leaf() -> None:
