@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
 
-.PHONY: help demo serve test check lint types tests proto faults interop bench soak endurance clean
+.PHONY: help demo serve test check lint types tests proto faults interop bench audit soak endurance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -60,6 +60,9 @@ interop: $(VENV)/.stamp  ## other stacks against a real server, and Wireshark; i
 bench: $(VENV)/.stamp  ## the same CCRs to this server and to other stacks, turn by turn; ratios, and bench.json
 	@PYTHONPATH=tests $(BIN)/python -m interop.packages freediameter || echo "the bench goes on without freeDiameter"
 	@PYTHONPATH=tests $(BIN)/python -m bench.compare
+
+audit: $(VENV)/.stamp  ## a closure of AUDIT_COMMITS=100000 commits, audited beside bare PyNaCl
+	@PYTHONPATH=tests $(BIN)/python -m bench.audit
 
 endurance: $(VENV)/.stamp  ## ten minutes at full rate (ENDURANCE_SECONDS=600); the last must be as the second
 	@PYTHONPATH=tests $(BIN)/python -m bench.endurance
