@@ -34,11 +34,14 @@ from ocs.tlog.merkle import Frontier, leaf_hash
 from ocs.tlog.note import VerifierKey
 from ocs.tlog.proof import NO_COSIGNERS, Quorum
 from ocs.usage.keys import Role
-from ocs.usage.opening import open_signed
+from ocs.usage.opening import REPORT_OCTETS_MAX, open_signed
 from ocs.usage.record import SessionInit, Usage
 
-WINDOW: Final = 256
-"""Reports that are verified together: enough for a few threads, and 16 MB were each leaf of the largest size."""
+WINDOW: Final = 2048
+"""Reports that are verified together: so many that threads seldom wait for each other at its end; 5 MB at the most."""
+
+CHANNEL_LEAF_OCTETS_MAX: Final = 1024 + REPORT_OCTETS_MAX
+"""A Commit, and the largest report behind it; the tree itself would hold larger ones."""
 
 Verified = Counted | Malformed
 VerifyOne = Callable[[bytes], Verified]
@@ -239,7 +242,7 @@ class _Auditor:
         try:
             for entry in _no_more_than(close.log_size - first, file.entries):
                 if entry.startswith(head):
-                    window.append((tree.size, take(entry)))
+                    window.append((tree.size, _taken(entry)))
                 hashed = leaf_hash(entry)
                 if tree.size == self._wanted:
                     self._seen = hashed
@@ -299,6 +302,12 @@ class _Auditor:
             "made without it",
             Refusal.WRONG_SUM,
         )
+
+
+def _taken(entry: bytes) -> Leaf:
+    if len(entry) > CHANNEL_LEAF_OCTETS_MAX:
+        raise Malformed(f"a leaf has {CHANNEL_LEAF_OCTETS_MAX} octets at the most, not {len(entry)}")
+    return take(entry)
 
 
 def _no_more_than(most: int, entries: Iterable[bytes]) -> Iterator[bytes]:

@@ -373,6 +373,12 @@ def test_26_a_report_is_counted_by_one_channel_and_with_its_own_signatures() -> 
     assert cut[:2] == (Refusal.MALFORMED, f"entry {place}, commit {leaf.commit.index} of the channel")
 
 
+def test_26_a_leaf_is_bounded() -> None:
+    place = 4
+    large = NODE.leaves[place] + bytes(auditing.CHANNEL_LEAF_OCTETS_MAX)
+    assert fault(Handover(NODE, leaves=with_leaf(place, large)).octets())[:2] == (Refusal.MALFORMED, f"entry {place}")
+
+
 def test_26_a_leaf_has_one_spelling() -> None:
     place = 4
     leaf = take(NODE.leaves[place])

@@ -2,7 +2,9 @@
 
     bare       two Ed25519 verifications for each commit, one thread, nothing else
     one core   the audit of the file in a process that is bound to one core
-    threads    the same on all cores
+    all cores  the same with a thread on each
+
+Rates on one core are of CPU seconds, so that others on the machine do not count; with threads, of the clock.
 
 Everything is real: each report is signed twice, the log lies on disk, and the figures of the audit are held against
 what was signed.  Prints ratios, the memory at its peak, and the largest proof of an entry.
@@ -10,14 +12,15 @@ what was signed.  Prints ratios, the memory at its peak, and the largest proof o
 
 import json
 import os
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.reports import bare_rate
 from ocs.channel import closure
 from ocs.channel.channel import Channel, ChannelState, Summary
 from ocs.channel.closure_file import ClosureFile, write
@@ -34,7 +37,7 @@ from ocs.channel.record import (
 from ocs.shell.follower.public_log import PublicLog
 from ocs.shell.store.log_files import LogFiles
 from ocs.signed import envelope
-from ocs.signed.ed25519 import SeedSigner, signer_of
+from ocs.signed.ed25519 import SeedSigner, public_key_of, signer_of, verify
 from ocs.tlog.merkle import HASH_OCTETS, Frontier
 from ocs.tlog.proof import parse
 from ocs.units import DataCredits, Octets, UnixMillis
@@ -49,6 +52,7 @@ NETWORK = "bench"
 PER_OCTETS = 20_000
 NOW = 1_790_000_000_000
 BATCH = 1000
+BARE = 5000
 RUNS = 3
 PROOF_HASHES_MAX = 1000
 PROOF_FILE_MAX = 2000
@@ -56,21 +60,23 @@ PROOF_FILE_MAX = 2000
 
 @dataclass
 class Figures:
-    """Commits a second; the memory of the audit at its peak in MB; octets of the largest proof."""
+    """Commits a second; the memory of the audit before and at its peak, in MB; octets of the largest proof."""
 
     commits: int
     octets: int
     bare: float
     one_core: float
-    threads: float
-    peak_mb: int
+    one_core_by_clock: float
+    all_cores: float
+    before_mb: float
+    peak_mb: float
     proof_hashes: int
     proof_file: int
 
     def ratios(self) -> list[tuple[str, float, str]]:
         return [
             ("audit of a closure, one core / bare PyNaCl on one core", self.one_core / self.bare, "at least 0.6"),
-            ("audit of a closure, all cores / bare PyNaCl on one core", self.threads / self.bare, ""),
+            ("audit of a closure, all cores / one core, by the clock", self.all_cores / self.one_core_by_clock, ""),
         ]
 
 
@@ -178,7 +184,17 @@ def make(folder: Path, commits: int) -> tuple[Path, PublicLog, Channel]:
     return path, public, ledger
 
 
-def _audited(path: Path, threads: int, ledger: Channel) -> tuple[float, int]:
+def bare_rate(octets: bytes) -> float:
+    """Give how many commits a CPU second has time to verify, at two signatures each and nothing else."""
+    signed = envelope.decode(octets)
+    key, covered = public_key_of(signed.signer), envelope.signed_bytes(signed.payload_type, signed.payload)
+    began = time.process_time()
+    for _ in range(BARE):
+        assert verify(key, covered, signed.signature)
+    return BARE / (time.process_time() - began) / 2
+
+
+def _audited(path: Path, threads: int, ledger: Channel) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, "-m", "bench.one_audit", str(path), str(threads)], capture_output=True, text=True, check=False
     )
@@ -186,7 +202,7 @@ def _audited(path: Path, threads: int, ledger: Channel) -> tuple[float, int]:
     told = json.loads(done.stdout)
     assert told["fault"] is None, told
     assert told["used"] == ledger.used, "the figures of the audit are those of the ledger"
-    return told["rate"], told["peak_mb"]
+    return dict(told)
 
 
 def measure(commits: int = COMMITS) -> Figures:
@@ -194,24 +210,22 @@ def measure(commits: int = COMMITS) -> Figures:
     with TemporaryDirectory(prefix="ocs-bench-audit-") as scratch:
         path, public, ledger = make(Path(scratch), commits)
         sample = split(public.files.entry(commits - 1))[1]
-        bare, one_core, threads, peaks = [], [], [], []
-        runs = RUNS if commits <= 100_000 else 1
-        for _ in range(runs):
+        bare, one_core, all_cores = [], [], []
+        for _ in range(RUNS if commits <= 100_000 else 1):
             bare.append(bare_rate(sample))
-            rate, peak = _audited(path, 1, ledger)
-            one_core.append(rate)
+            one_core.append(_audited(path, 1, ledger))
             bare.append(bare_rate(sample))
-            more, more_peak = _audited(path, 0, ledger)
-            threads.append(more)
-            peaks += [peak, more_peak]
+            all_cores.append(_audited(path, 0, ledger))
         proofs = [parse(public.proof(index)) for index in range(0, commits, max(1, commits // 1000))]
         figures = Figures(
             commits=commits,
             octets=path.stat().st_size,
-            bare=sorted(bare)[len(bare) // 2],
-            one_core=sorted(one_core)[runs // 2],
-            threads=sorted(threads)[runs // 2],
-            peak_mb=max(peaks),
+            bare=statistics.median(bare),
+            one_core=statistics.median(one["rate_of_cpu"] for one in one_core),
+            one_core_by_clock=statistics.median(one["rate"] for one in one_core),
+            all_cores=statistics.median(one["rate"] for one in all_cores),
+            before_mb=max(one["before_mb"] for one in all_cores),
+            peak_mb=max(one["peak_mb"] for one in (*one_core, *all_cores)),
             proof_hashes=max(len(one.hashes) for one in proofs) * HASH_OCTETS,
             proof_file=max(len(one.octets) for one in proofs),
         )
@@ -225,7 +239,8 @@ def main() -> None:
     figures = measure()
     print(
         f"{figures.commits:,} commits, {figures.octets / 1e6:,.0f} MB  commits/s: bare {figures.bare:,.0f}  "
-        f"one core {figures.one_core:,.0f}  all cores {figures.threads:,.0f}  peak {figures.peak_mb} MB  "
+        f"one core {figures.one_core:,.0f}  by the clock {figures.one_core_by_clock:,.0f}, all cores "
+        f"{figures.all_cores:,.0f}  memory {figures.before_mb:.0f} MB, at the peak {figures.peak_mb:.0f} MB  "
         f"largest proof: hashes {figures.proof_hashes} octets, file {figures.proof_file}"
     )
     for what, ratio, wanted in figures.ratios():

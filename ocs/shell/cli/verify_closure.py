@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from ocs.auditing import Audit, Receipt, Trust
+from ocs.auditing import CHANNEL_LEAF_OCTETS_MAX, Audit, Receipt, Trust
 from ocs.channel.record import Summary
 from ocs.errors import InvalidInput
 from ocs.shell.cli import door
@@ -22,13 +22,9 @@ from ocs.tlog.checkpoint import CosignerKey
 from ocs.tlog.note import VerifierKey
 from ocs.tlog.proof import FILE_OCTETS_MAX, Quorum
 from ocs.usage.keys import Role
-from ocs.usage.opening import REPORT_OCTETS_MAX
 
 KEYS_OCTETS_MAX: Final = 64 * 1024 * 1024
 """Of one file of registered keys: a key has some 400 octets there."""
-
-COMMIT_OCTETS_MAX: Final = 1024
-"""A leaf is a report and, before it, a Commit of no more than this."""
 
 _FROM_FILE: Final = "as the file says: compare"
 
@@ -159,7 +155,7 @@ def _receipt(receipt: Path | None, report: Path | None) -> Receipt | None:
         return None
     if receipt is None or report is None:
         raise InvalidInput("--receipt and --report belong together: the receipt proves the report")
-    return Receipt(_octets(receipt, FILE_OCTETS_MAX), _octets(report, REPORT_OCTETS_MAX + COMMIT_OCTETS_MAX))
+    return Receipt(_octets(receipt, FILE_OCTETS_MAX), _octets(report, CHANNEL_LEAF_OCTETS_MAX))
 
 
 def _octets(path: Path, most: int) -> bytes:
