@@ -1,0 +1,51 @@
+"""The two senders of these tests, with the published keys of `signed_reports`, and a spool with a desk over it."""
+
+import random
+from pathlib import Path
+
+from signed_reports import NETWORK
+from signing_door import LOG_KEY
+from simulator.settlement.desk import Desk
+from simulator.settlement.keys import Key
+from simulator.settlement.messages import Cause, Counters
+from simulator.settlement.miner import Miner
+from simulator.settlement.reading import Reading
+from simulator.settlement.receipt import LogKey
+from simulator.settlement.signer import Sgw
+from simulator.settlement.spool import Spool
+
+SGW_SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+MINER_SEED = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+SGW = Key(SGW_SEED)
+MINER = Key(MINER_SEED)
+LOG = LogKey.parse(LOG_KEY.text)
+IMSI = "001010000000001"
+
+
+def sgw(seed: int = 1) -> Sgw:
+    return Sgw(SGW, MINER.signer, NETWORK, b"secret of the tests", random.Random(seed).randbytes)
+
+
+def miner() -> Miner:
+    return Miner(MINER, SGW.signer, NETWORK)
+
+
+def desk(path: Path, seed: int = 1) -> Desk:
+    """Open a desk on a spool; another seed for another process, for session ids are never made twice."""
+    spool = Spool.open(path, SGW.signer, MINER.signer, NETWORK)
+    return Desk(spool, sgw(seed), miner(), LOG, random.Random(seed))
+
+
+def reading(name: str, up: int, down: int, at_ms: int, **changes: object) -> Reading:
+    return Reading(
+        **{
+            "gy_session_id": name,
+            "imsi": IMSI,
+            "octets": Counters(up, down),
+            "granted_bytes": 2**62,
+            "measured_at_ms": at_ms,
+            "cause": Cause.TERMINATED if changes.get("final") else Cause.THRESHOLD,
+            "cc_request_number": 1,
+        }
+        | changes
+    )
