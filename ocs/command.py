@@ -12,6 +12,7 @@ from ocs.balance.event import TopUpKind
 from ocs.credit_control.event import Gateway, Stepped
 from ocs.credit_control.request import CreditControlRequest
 from ocs.units import Credits, DataCredits, Octets, SessionId, UnixMillis
+from ocs.usage.opening import Opened
 
 
 class AddOperator(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -123,11 +124,12 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A countersigned report whose signatures the follower has verified.
 
     Attributes:
+        opened: as the follower read it.
         looked: whether the log was asked for what it holds under the report's session and seq.
         earlier_id, earlier, leaf: what it holds there; b"", b"" and -1 for nothing.
     """
 
-    envelope: bytes
+    opened: Opened
     looked: bool = False
     earlier_id: bytes = b""
     earlier: bytes = b""
@@ -139,9 +141,12 @@ class RefuseReport(msgspec.Struct, frozen=True, array_like=True, tag=17):
 
     code: str
     detail: str
-    miner_key: bytes
+    miner_key: bytes  # 33 octets
     envelope: bytes
 
+
+ReportCommand = Report | RefuseReport
+"""Comes from the doors of usage, many at a time."""
 
 AdministratorCommand = (
     AddOperator
@@ -159,7 +164,6 @@ AdministratorCommand = (
     | BuyCredits
     | OpenChannel
     | CloseChannel
-    | RefuseReport
 )
 
 
@@ -206,4 +210,4 @@ class Tend(NamedTuple):
     """Channels may be due for a step towards their end."""
 
 
-Command = AdministratorCommand | Report | Charge | Recalled | Start | Supervise | DropAnswer | Tend
+Command = AdministratorCommand | ReportCommand | Charge | Recalled | Start | Supervise | DropAnswer | Tend

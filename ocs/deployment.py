@@ -9,6 +9,7 @@ from ocs.channel.event import ChannelOpened, ChannelStepped, CreditsBought
 from ocs.channel.hold import SessionState
 from ocs.channel.ledger import Channels
 from ocs.channel.record import CHANNEL_OPEN_TYPE, ChannelOpen, CloseReason, channel_id
+from ocs.channel.supply import lifetime_least
 from ocs.channel.transition import Step, after
 from ocs.errors import Conflict, InvalidInput, NotFound, OutOfTurn
 from ocs.reporting import SignedUsage, UsagePolicy
@@ -17,11 +18,10 @@ from ocs.signed.ed25519 import check_public_key, public_key_of, verify
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.texts import check_origin_host, check_text
-from ocs.units import CREDITS_MAX, DAY, MINUTE, DataCredits, UnixMillis
+from ocs.units import CREDITS_MAX, DAY, DataCredits, UnixMillis
 from ocs.usage.event import KeyRevoked, KeyRotated, SignersAdded
 from ocs.usage.rotation import open_rotation
 
-EXPIRY_MS_MIN: Final = MINUTE
 EXPIRY_MS_MAX: Final = 31 * DAY
 OVERLAP_MS: Final = DAY
 """A key that was replaced is good for a day more: sessions that run stay with the keys they began with."""
@@ -148,7 +148,10 @@ def open_channel(state: SignedUsage, policy: UsagePolicy, command: cmd.OpenChann
     if per_octets is None:
         raise Malformed(f"there is no tariff {wanted.tariff_id}", Refusal.OUT_OF_RANGE)
     expires_at = wanted.expire_height * policy.epoch_ms
-    if not now + EXPIRY_MS_MIN <= expires_at <= now + EXPIRY_MS_MAX or wanted.open_height > wanted.expire_height:
+    if (
+        not now + lifetime_least(policy.epoch_ms) <= expires_at <= now + EXPIRY_MS_MAX
+        or wanted.open_height > wanted.expire_height
+    ):
         raise Malformed("expire_height is too near, or more than a month away", Refusal.BAD_EXPIRY)
     unsettled = sum(one.state != ChannelState.SETTLED for one in state.channels.by_number.values())
     if unsettled >= policy.channels_max:

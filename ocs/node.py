@@ -47,6 +47,7 @@ from ocs.diameter.codes import CcRequestType, Flag, ResultCode
 from ocs.errors import TooBusy
 from ocs.rating.tariff import Tariff
 from ocs.reporting import SignedUsage, UsagePolicy
+from ocs.signed.refusal import Refusal
 from ocs.state import Event, PeerAllowed, PeerRevoked, Started, State
 from ocs.units import Octets, SessionId, UnixMillis
 from ocs.usage.event import KeyRevoked, KeyRotated, ReportRefused, SignersAdded
@@ -181,7 +182,8 @@ def _decide_signed(state: State, policy: UsagePolicy, command: SignedCommand, no
         case cmd.Report():
             return Decision(*reporting.receive(signed, policy, command, now))
         case cmd.RefuseReport(code, detail, miner_key, envelope):
-            return _done(ReportRefused(now, code, detail, miner_key, envelope))
+            event = ReportRefused(now, code, detail, miner_key, envelope)
+            return Decision(event, reporting.Verdict(Refusal(code), detail))
         case _:
             assert_never(command)
 

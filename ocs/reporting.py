@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Final, NamedTuple, assert_never
 
+import msgspec
+
 from ocs import command as cmd
 from ocs.channel.channel import Channel, ChannelState
 from ocs.channel.event import CreditsBought, SessionBegun, SessionFrozen, UsageCommitted
@@ -19,12 +21,14 @@ from ocs.channel.leaf import join
 from ocs.channel.ledger import Channels
 from ocs.channel.record import MINERS_MAX, Commit, commit_id
 from ocs.signed import fields
+from ocs.signed.ed25519 import public_key_of
+from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.tlog.merkle import Frontier, leaf_hash
 from ocs.units import MINUTE, Octets, UnixMillis
 from ocs.usage.dispute import DisputeKind
 from ocs.usage.event import ReportRefused
-from ocs.usage.opening import Opened, Refused, open_trusted
+from ocs.usage.opening import Opened, check_keys
 from ocs.usage.record import SessionInit, Usage
 from ocs.usage.register import KeyRegister
 
@@ -82,26 +86,26 @@ class SignedUsage:
     on_leaf: Callable[[int, bytes], None] | None = None
 
 
-class Receipted(NamedTuple):
+class Receipted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     """The report is counted, now or before: what a receipt proves is leaf number `leaf` of the log."""
 
     leaf: int
 
 
-class Superseded(NamedTuple):
+class Superseded(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
     """A later report of the session is counted, with this one in it: its leaf is number `leaf`."""
 
     leaf: int
 
 
-class Sought(NamedTuple):
+class Sought(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=3):
     """Only the log can tell whether this very report was counted; come back with what it holds for this seq."""
 
     session_id: bytes
     seq: int
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=4):
     """The report breaks a rule."""
 
     code: Refusal
@@ -135,11 +139,13 @@ class _Broken(Exception):
 def receive(
     state: SignedUsage, policy: UsagePolicy, command: cmd.Report, now: UnixMillis
 ) -> tuple[ReportEvent | None, Told]:
-    """Open a report whose signatures were verified, with the keys as they are now, and decide it."""
-    opened = open_trusted(command.envelope, state.register.keys, policy.network, now)
-    if isinstance(opened, Refused):
-        event = ReportRefused(now, opened.code.value, opened.detail, opened.miner_key, command.envelope)
-        return event, Verdict(opened.code, opened.detail)
+    """Decide a report whose signatures were verified, with the keys as they are now."""
+    opened = command.opened
+    try:
+        check_keys(opened, state.register.keys, now)
+    except Malformed as error:
+        event = ReportRefused(now, error.code.value, error.detail, opened.report.miner_key, opened.octets)
+        return event, Verdict(error.code, error.detail)
     earlier = Earlier(command.earlier_id, command.earlier, command.leaf) if command.looked else None
     return decide(state, policy, opened, earlier, now)
 
@@ -159,8 +165,8 @@ def decide(
             return _decide_init(state, policy, opened, report, earlier, now)
         return _decide_usage(state, policy, opened, report, earlier, now)
     except _Broken as broken:
-        code, detail = broken.verdict
-        return ReportRefused(now, code.value, detail, report.miner_key, opened.octets), broken.verdict
+        verdict = broken.verdict
+        return ReportRefused(now, verdict.code.value, verdict.detail, report.miner_key, opened.octets), verdict
     except _Contradicted as found:
         verdict = Verdict(Refusal.EQUIVOCATION, found.detail)
         assert earlier is not None
@@ -174,6 +180,11 @@ def _channel(channels: Channels, report: SessionInit | Usage, now: UnixMillis) -
     if channel.state == ChannelState.SETTLED or (channel.state == ChannelState.CLOSING and now >= channel.settles_at):
         raise _Broken(Refusal.CHANNEL_CLOSED, "the channel is closed, and its grace is over")
     return channel
+
+
+def _is_open(channels: Channels, report: SessionInit | Usage) -> bool:
+    channel = channels.named(report.channel_id)
+    return channel is not None and channel.state == ChannelState.OPEN
 
 
 def _decide_init(
@@ -190,15 +201,16 @@ def _decide_init(
         return _repeated(session, opened.report_id, 0, init.session_id, earlier)
     if earlier is not None and earlier.report_id == opened.report_id:
         return None, Receipted(earlier.leaf)  # of a channel that is forgotten
+    if earlier is None and not _is_open(channels, init):
+        return None, Sought(init.session_id, 0)  # a repeat has its receipt, however late it comes
     channel = _channel(channels, init, now)
     if channel.state != ChannelState.OPEN:
         raise _Broken(Refusal.CHANNEL_CLOSED, "no session begins in this channel any more; ask for the active one")
     gy_session_id = init.gy_session_id.encode()
     hold = channels.holds.get(gy_session_id)
-    sgw = opened.sgw
     if hold is None:
         raise _Broken(Refusal.GRANT_CONFLICT, "nothing is granted to this Gy session, or its gateway does not sign")
-    if hold.gateway.lower() != sgw.origin_host:
+    if hold.gateway.lower() != state.register.keys[public_key_of(init.sgw_key)].origin_host:
         raise _Broken(Refusal.GRANT_CONFLICT, "the Gy session is another gateway's")
     if hold.running:
         raise _Broken(Refusal.GRANT_CONFLICT, "a signed session of this Gy session runs; end it with a final report")
@@ -236,6 +248,8 @@ def _decide_usage(
         return None, Receipted(session.index)
     if earlier is not None and earlier.report_id == opened.report_id:
         return None, Receipted(earlier.leaf)
+    if earlier is None and (session is None or usage.seq <= session.seq):
+        return None, Sought(usage.session_id, usage.seq)  # a repeat has its receipt, whatever became of its channel
     channel = _channel(channels, usage, now)
     if session is None:
         raise _Broken(Refusal.NO_SESSION, "no SessionInit of this session is counted")
@@ -307,8 +321,7 @@ def _older(
     session: SignedSession, usage: Usage, opened: Opened, earlier: Earlier | None
 ) -> tuple[ReportEvent | None, Told]:
     """Decide a report that is no newer than what is counted: a repeat, in order, or a contradiction."""
-    if earlier is None:
-        return None, Sought(usage.session_id, usage.seq)
+    assert earlier is not None
     if earlier.envelope:
         # Counted under this seq, with other content: for the same content was told above.
         if session.state == SessionState.FROZEN:
@@ -320,7 +333,7 @@ def _older(
 
 
 def _check_clock(opened: Opened, measured_at_ms: int, now: UnixMillis) -> None:
-    received = opened.countersign.received_at_ms
+    received = opened.received_at_ms
     if abs(measured_at_ms - received) > CLOCK_MS_MAX:
         raise _Broken(Refusal.CLOCK, "the SGW's time and the miner's are more than five minutes apart")
     if received > now + CLOCK_MS_MAX:
@@ -333,7 +346,7 @@ def _flags(session: SignedSession, usage: Usage, opened: Opened, now: UnixMillis
         flags |= Flag.GAP
     elif usage.prev_id != session.last_id:
         flags |= Flag.CHAIN
-    if opened.countersign.received_at_ms < now - CLOCK_MS_MAX:
+    if opened.received_at_ms < now - CLOCK_MS_MAX:
         flags |= Flag.LATE
     return flags
 

@@ -26,6 +26,8 @@ gy:
   peers: any
 api:
   listen: "127.0.0.1:{api_port}"
+usage:
+  listen: "127.0.0.1:{usage_port}"
 """
 
 
@@ -37,13 +39,13 @@ class ServerProcess:
     """`async with` starts the server and waits until it is ready; leaving it makes sure that nothing stays behind.
 
     Attributes:
-        gy_port, api_port: where it listens on 127.0.0.1.
+        gy_port, api_port, usage_port: where it listens on 127.0.0.1.
         token: the administrator's token, new for each start.
         log: the end of the server's log, once it has ended.
     """
 
     def __init__(self) -> None:
-        self.gy_port, self.api_port = _free_ports(2)
+        self.gy_port, self.api_port, self.usage_port = _free_ports(3)
         self.token = secrets.token_urlsafe(24)
         self._folder = tempfile.TemporaryDirectory(prefix="ocs-demo-")
         self._log = Path(self._folder.name) / "server.log"
@@ -57,7 +59,12 @@ class ServerProcess:
     async def __aenter__(self) -> Self:
         configuration = Path(self._folder.name) / "ocs.yaml"
         configuration.write_text(
-            CONFIGURATION.format(folder=self._folder.name, gy_port=self.gy_port, api_port=self.api_port)
+            CONFIGURATION.format(
+                folder=self._folder.name,
+                gy_port=self.gy_port,
+                api_port=self.api_port,
+                usage_port=self.usage_port,
+            )
         )
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -11,15 +11,19 @@ from fastapi import FastAPI
 
 from ledger_node import Node
 from ocs.channel.event import ChannelOpened
+from ocs.channel.leaf import split
 from ocs.channel.record import CHANNEL_OPEN_TYPE, ChannelOpen
-from ocs.command import AdministratorCommand, OpenChannel
+from ocs.command import AdministratorCommand, OpenChannel, ReportCommand
 from ocs.errors import OcsError, Unavailable
 from ocs.node import Done
+from ocs.reporting import Earlier, UsagePolicy
 from ocs.shell.api import create_app
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
 from ocs.shell.follower.backend import Backend, Live, PeerView, Progress, WaitingView
-from ocs.reporting import UsagePolicy
+from ocs.shell.follower.public_log import PublicLog
+from ocs.shell.follower.usage_door import UsageDoor, Verdicts
+from ocs.shell.store.log_files import LogFiles
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, signer_of
 from ocs.state import Event, State
@@ -55,6 +59,8 @@ STRANGER = WaitingView(
     attempts=3,
 )
 OWNER = SeedSigner(bytes(range(32)))
+LOG = SeedSigner(bytes(range(1, 33)))
+WAITING_MAX = 600
 CORE_METRICS = "# HELP ocs_events_total events written\n# TYPE ocs_events_total counter\nocs_events_total 7.0\n"
 
 
@@ -66,7 +72,7 @@ class NodeBackend:
         behind: the journal has not been read as far as it is synced.
     """
 
-    def __init__(self, node: Node, books: Books, config: Config) -> None:
+    def __init__(self, node: Node, books: Books, config: Config, log_files: LogFiles) -> None:
         self.node = node
         self.config = config
         self.faults: dict[str, str] = {}
@@ -75,6 +81,27 @@ class NodeBackend:
         self.behind = False
         self.serving = True
         self._books = books
+        self._log_files = log_files
+        also = node.state.signed.on_leaf
+
+        def on_leaf(place: int, leaf: bytes) -> None:
+            log_files.append([leaf])
+            if also is not None:
+                also(place, leaf)
+
+        node.state.signed.on_leaf = on_leaf
+        policy = node.usage_policy
+        self.usage = UsageDoor(
+            policy.network,
+            WAITING_MAX,
+            PublicLog(log_files, "log.test", LOG),
+            lambda: node.state,
+            self._decide,
+            self._reach,
+            self._look,
+            self.state,
+            lambda: node.now,
+        )
 
     @property
     def healthy(self) -> dict[str, str]:
@@ -141,6 +168,22 @@ class NodeBackend:
             if getattr(event, "session_id", None) == session_id
         ]
 
+    async def _decide(self, reports: list[ReportCommand]) -> Verdicts:
+        self._answer()
+        told = [self.node.step(report).outcome for report in reports]
+        return Verdicts(GroupIndex(len(self.node.events)), told)  # type: ignore[arg-type]  # as reports are told
+
+    async def _reach(self, index: GroupIndex) -> None:
+        if self.behind:
+            raise Unavailable("the reader is 9 groups behind")
+
+    async def _look(self, session_id: bytes, seq: int) -> Earlier:
+        found = await (await self.books()).commit(session_id, seq)
+        if found is None:
+            return Earlier(b"", b"", -1)
+        leaf, report_id = found
+        return Earlier(report_id, split(self._log_files.entry(leaf))[1], leaf)
+
     def _answer(self) -> None:
         if self.lost:
             raise Unavailable("the core does not answer")
@@ -149,11 +192,13 @@ class NodeBackend:
 class Door:
     """Requests to the door, one loop for all of them."""
 
-    def __init__(self, folder: Path, config: Config | None = None) -> None:
+    def __init__(self, folder: Path, config: Config | None = None, node: Node | None = None) -> None:
         self._runner = asyncio.Runner()
-        self.node = Node(usage_policy=UsagePolicy(owner_key=OWNER.public_key))
+        self.node = node if node is not None else Node(usage_policy=UsagePolicy(owner_key=OWNER.public_key))
         self.books = self._runner.run(Books.open(folder / "books.db"))
-        self.backend = NodeBackend(self.node, self.books, config or Config())
+        (folder / "log").mkdir()
+        self.log_files = LogFiles.open(folder / "log")
+        self.backend = NodeBackend(self.node, self.books, config or Config(), self.log_files)
         backend: Backend = self.backend  # the fake keeps to the Protocol
         self.app: FastAPI = create_app(backend, TOKEN)
 
@@ -164,6 +209,8 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.run(self.books.close())
+        self.backend.usage.close()
+        self.log_files.close()
         self._runner.close()
 
     def ask(self, method: str, path: str, **how: Any) -> httpx.Response:

@@ -10,10 +10,11 @@ from ocs.channel.channel import Channel
 from ocs.channel.record import CHANNEL_OPEN_TYPE, ChannelOpen
 from ocs.credit_control.session import Answer
 from ocs.node import Done
-from ocs.reporting import Sought, Told, UsagePolicy
+from ocs.reporting import Sought, Told, UsagePolicy, Verdict
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, signer_of
 from ocs.units import MINUTE, DataCredits, Octets, UnixMillis
+from ocs.usage.opening import Refused, open_report
 from ocs.usage.record import Cause, SessionInit, Usage
 from signed_reports import MINER, NETWORK, SGW, STRANGER, countersigned, signed
 
@@ -163,14 +164,20 @@ class SigningNode(Node):
     # The follower's part
 
     def report(self, octets: bytes) -> Told:
-        """Have a verified report decided; what the log holds is looked up where it is asked for."""
-        told = self._step(cmd.Report(octets))
+        """Open a report and have it decided; what the log holds is looked up where it is asked for."""
+        opened = open_report(octets, self.state.signed.register.keys, NETWORK, self.now)
+        if isinstance(opened, Refused):
+            if not opened.miner_key:
+                return Verdict(opened.code, opened.detail)
+            refused = cmd.RefuseReport(opened.code.value, opened.detail, signer_of(opened.miner_key), octets)
+            return self._step(refused)
+        told = self._step(cmd.Report(opened))
         if isinstance(told, Sought):
             held = self.counted.get((told.session_id, told.seq), (b"", b"", -1))
-            told = self._step(cmd.Report(octets, True, *held))
+            told = self._step(cmd.Report(opened, True, *held))
         return told
 
-    def _step(self, command: cmd.Report) -> Told:
+    def _step(self, command: cmd.ReportCommand) -> Told:
         decision = self.step(command)
         event, told = decision.event, decision.outcome
         if event is not None and hasattr(event, "countersign_id"):

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ocs.errors import InvalidInput
+from ocs.signed.fields import NETWORK_OCTETS_MAX
 
 PORT_MAX: Final = 65535
 UNSIGNED32_MAX: Final = 2**32 - 1
@@ -94,7 +95,14 @@ def _text(text: str) -> str:
     return text
 
 
+def _network_name(text: str) -> str:
+    if not 0 < len(text) <= NETWORK_OCTETS_MAX or not all("!" <= char <= "~" for char in text):
+        raise ValueError(f"a network's name is 1 to {NETWORK_OCTETS_MAX} ASCII characters without blanks")
+    return text
+
+
 Listen = Annotated[str, AfterValidator(_listen)]
+NetworkName = Annotated[str, AfterValidator(_network_name)]
 Identity = Annotated[str, AfterValidator(_identity)]
 Network = Annotated[str, AfterValidator(_network)]
 Text = Annotated[str, AfterValidator(_text)]
@@ -297,10 +305,68 @@ class Api(_Section):
     listen: Listen = Field(default="127.0.0.1:8080", description="where to listen: host:port or [IPv6]:port")
 
 
-class Usage(_Section):
-    """Signed usage over gRPC."""
+class UsageTls(_Section):
+    """gRPC over TLS; a miner proves who it is by its key in either case."""
 
-    listen: Listen = Field(default="127.0.0.1:8081", description="where signed usage will be taken; not served yet")
+    certificate: Text = Field(description="PEM file with the server's certificate chain")
+    key: Text = Field(description="PEM file with its private key")
+    ca: Text | None = Field(
+        default=None, description="PEM file with the authorities that client certificates must come from; null: none"
+    )
+
+
+class UsageTariff(_Section):
+    """What octets cost in data credits; a channel keeps the tariff that it opened with."""
+
+    number: int = Field(ge=1, le=UNSIGNED32_MAX, description="a SessionInit names it; never give it another price")
+    per_octets: int = Field(ge=1, le=2**62, description="one data credit pays for a started block of so many octets")
+
+
+class Usage(_Section):
+    """Signed usage: channels, what reports are held against, and where they are taken over gRPC."""
+
+    listen: Listen | None = Field(
+        default="127.0.0.1:8081", description="where signed usage is taken over gRPC; null: nowhere"
+    )
+    tls: UsageTls | None = Field(default=None, description="gRPC over TLS; null: off")
+    network: NetworkName = Field(default="default", description="this deployment's name; every signed message bears it")
+    tolerance_octets: int = Field(
+        default=1_000_000,
+        ge=0,
+        le=2**62,
+        description="may be signed above what was granted or reported over Gy, for each Gy session, octets",
+    )
+    octets_per_second_max: int = Field(
+        default=125_000_000, ge=1, le=2**62, description="no session's radio carries more, octets a second"
+    )
+    epoch_seconds: int = Field(
+        default=3600, ge=10, le=86_400, description="a channel ends with an epoch of the clock, seconds"
+    )
+    grace_epochs: int = Field(
+        default=1, ge=1, le=168, description="epochs in which late reports are taken once a channel has closed"
+    )
+    tariffs: list[UsageTariff] = Field(
+        default=[UsageTariff(number=1, per_octets=20_000), UsageTariff(number=2, per_octets=100_000)],
+        description="prices in data credits",
+    )
+    tariff: int = Field(default=1, ge=1, le=UNSIGNED32_MAX, description="the tariff of channels opened from now on")
+    channel_credits: int = Field(
+        default=1_000_000, ge=1, le=2**62, description="what a channel locks, or all there is, data credits"
+    )
+    channels_max: int = Field(default=64, ge=2, le=1000, description="channels that are not settled, at a time")
+    waiting_max: int = Field(
+        default=4096, ge=1, le=1_000_000, description="reports under way at a time; more are asked to come again"
+    )
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        numbers = [tariff.number for tariff in self.tariffs]
+        twice = next((number for place, number in enumerate(numbers) if number in numbers[:place]), None)
+        if twice is not None:
+            raise ValueError(f"tariffs names {twice} twice; a number has one price")
+        if self.tariff not in numbers:
+            raise ValueError(f"tariff {self.tariff} is not among tariffs ({', '.join(map(str, numbers)) or 'none'})")
+        return self
 
 
 class Logging(_Section):
@@ -339,4 +405,9 @@ class Config(_Section):
             tls = tls.model_copy(update=files)
         dictionaries = [absolute(name) for name in self.gy.dictionaries]
         gy = self.gy.model_copy(update={"tls": tls, "dictionaries": dictionaries})
-        return self.model_copy(update={"gy": gy, "data": absolute(self.data)})
+        usage = self.usage
+        if usage.tls is not None:
+            named = {name: getattr(usage.tls, name) for name in ("certificate", "key", "ca")}
+            files = {name: absolute(text) for name, text in named.items() if text is not None}
+            usage = usage.model_copy(update={"tls": usage.tls.model_copy(update=files)})
+        return self.model_copy(update={"gy": gy, "usage": usage, "data": absolute(self.data)})

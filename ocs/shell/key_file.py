@@ -52,6 +52,15 @@ def make(path: Path) -> SeedSigner:
     return SeedSigner(seed)
 
 
+def load_or_make(path: Path) -> SeedSigner:
+    """Read a private key of this server's own, and make it at the first start.
+
+    Raises:
+        BadConfiguration: as `load` and `make`.
+    """
+    return load(path) if path.exists() else make(path)
+
+
 def load(path: Path) -> SeedSigner:
     """Read a private key.
 

@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
-from ocs.command import AdministratorCommand
+from ocs.command import AdministratorCommand, RefuseReport, Report
 from ocs.credit_control.event import Stepped
+from ocs.reporting import Receipted, Sought, Superseded, Verdict
 from ocs.shell.live import Live
 from ocs.state import Event
 from ocs.units import GroupIndex
@@ -53,7 +54,14 @@ class Trim(msgspec.Struct, array_like=True, tag=6):
     through: GroupIndex
 
 
-ToCore = Follow | Ask | AskIndex | AskLive | Recollection | Trim
+class Reports(msgspec.Struct, array_like=True, tag=7):
+    """Reports of signed usage, in the order in which they came."""
+
+    ask: int
+    reports: list[Report | RefuseReport]
+
+
+ToCore = Follow | Ask | AskIndex | AskLive | Recollection | Trim | Reports
 
 
 class Synced(msgspec.Struct, array_like=True, tag=1):
@@ -75,6 +83,7 @@ class Failed(msgspec.Struct, array_like=True, tag=3):
     ask: int
     error: str
     detail: str
+    code: str = ""  # of ocs.signed.refusal, of a signed message
 
 
 class Index(msgspec.Struct, array_like=True, tag=4):
@@ -94,7 +103,15 @@ class Recollect(msgspec.Struct, array_like=True, tag=6):
     index: GroupIndex  # what the answer must have seen
 
 
-ToFollower = Synced | Told | Failed | Index | LiveView | Recollect
+class Verdicts(msgspec.Struct, array_like=True, tag=7):
+    """What became of reports, in their order; all of it is durable since group `index`."""
+
+    ask: int
+    index: GroupIndex
+    told: list[Receipted | Superseded | Sought | Verdict]
+
+
+ToFollower = Synced | Told | Failed | Index | LiveView | Recollect | Verdicts
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 to_core: Final = msgspec.msgpack.Decoder(ToCore)

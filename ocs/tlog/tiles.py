@@ -137,7 +137,7 @@ def grow(old_size: int, leaves: Iterable[bytes], read: Callable[[str], bytes]) -
             tile = Tile(level, index, len(part) // HASH_OCTETS)
             yield tile, part
             if tile.width == WIDTH_MAX:
-                above.append(_rows(part)[-1][0])
+                above.append(tile_root(part))
             index += 1
         level, size, hashes = level + 1, size >> _TILE_BITS, above
 
@@ -147,6 +147,12 @@ def _content(tile: Tile, read: Callable[[str], bytes]) -> bytes:
     if len(content) != tile.width * HASH_OCTETS:
         raise Malformed(f"{tile.path} has {len(content)} octets; {tile.width} hashes have {tile.width * HASH_OCTETS}")
     return content
+
+
+def tile_root(content: bytes) -> bytes:
+    """Give the root of a full tile: its hash in the level above."""
+    assert len(content) == WIDTH_MAX * HASH_OCTETS
+    return _rows(content)[-1][0]
 
 
 def _rows(content: bytes) -> list[list[bytes]]:
@@ -177,7 +183,7 @@ class TileReader:
         self.size = size
         self._read = read
         self._tiles_max = tiles_max
-        self._kept: dict[Tile, list[list[bytes]]] = {}  # the one used last stands last
+        self._kept: dict[tuple[int, int, int], list[list[bytes]]] = {}  # the one used last stands last
 
     def __call__(self, level: int, index: int) -> bytes:
         """Give the hash of node (level, index).
@@ -188,16 +194,14 @@ class TileReader:
         assert (index + 1) << level <= self.size, "a node is asked for inside the tree"
         tile_level, row = divmod(level, _TILE_BITS)
         tile_index, place = divmod(index, WIDTH_MAX >> row)
-        return self._rows(Tile(tile_level, tile_index, width_at(self.size, tile_level, tile_index)))[row][place]
-
-    def _rows(self, tile: Tile) -> list[list[bytes]]:
+        tile = tile_level, tile_index, width_at(self.size, tile_level, tile_index)
         rows = self._kept.pop(tile, None)
         if rows is None:
-            rows = _rows(_content(tile, self._read))
+            rows = _rows(_content(Tile(*tile), self._read))
             if len(self._kept) >= self._tiles_max:
                 del self._kept[next(iter(self._kept))]
         self._kept[tile] = rows
-        return rows
+        return rows[row][place]
 
 
 def write_bundle(entries: Sequence[bytes]) -> bytes:

@@ -41,5 +41,5 @@ class ReportRefused(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=
     at: UnixMillis
     code: str  # of ocs.signed.refusal
     detail: str
-    miner_key: bytes
+    miner_key: bytes  # 33 octets
     report: bytes  # as it came

@@ -57,22 +57,20 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     miner_key: bytes = b""
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A report with two good signatures, by keys that belong together.
 
     Attributes:
         octets: the countersigned envelope as it came, for the log.
         countersign_id, report_id: message ids of the miner's envelope and the SGW's.
-        miner, sgw: what the registry said of their keys.
+        received_at_ms: when the miner had it, as it says.
     """
 
     octets: bytes
     countersign_id: bytes
-    countersign: Countersign
+    received_at_ms: int
     report_id: bytes
     report: SessionInit | Usage
-    miner: KeyView
-    sgw: KeyView
 
 
 class Candidate:
@@ -108,7 +106,7 @@ class Candidate:
     def _open(self, covered: bytes, verify: Verify) -> Opened:
         countersign = Countersign.decode(self._outer.payload)
         inner = _inner(countersign)
-        sgw_key, sgw = _registered(inner, self._keys, self._now)
+        sgw_key, sgw = registered(inner, self._keys, self._now)
         inner_covered = _covered(inner)
         if not verify(sgw_key, inner_covered, inner.signature):
             raise Malformed("the inner signature is not its signer's", Refusal.INNER_MISMATCH)
@@ -124,11 +122,9 @@ class Candidate:
         return Opened(
             octets=self._octets,
             countersign_id=envelope.digest(covered),
-            countersign=countersign,
+            received_at_ms=countersign.received_at_ms,
             report_id=report_id,
             report=report,
-            miner=self.miner,
-            sgw=sgw,
         )
 
     def _check_binding(
@@ -166,20 +162,20 @@ def parse(octets: bytes, keys: Keys, network: str, now: UnixMillis) -> Candidate
         outer = envelope.decode(octets)
         if outer.payload_type != COUNTERSIGN_TYPE:
             return Refused(Refusal.MALFORMED, f"payload_type is not {COUNTERSIGN_TYPE}, and nothing else is taken here")
-        miner_key, _ = _registered(outer, keys, now)
+        miner_key, _ = registered(outer, keys, now)
     except Malformed as error:
         return Refused(error.code, error.detail)
     return Candidate(octets, outer, miner_key, keys, network, now)
 
 
-def open_trusted(octets: bytes, keys: Keys, network: str, now: UnixMillis) -> Opened | Refused:
-    """Open a report whose signatures were verified before, with the keys and the time of now; nothing is computed."""
-    parsed = parse(octets, keys, network, now)
-    return parsed if isinstance(parsed, Refused) else parsed.verify(_taken)
+def check_keys(opened: Opened, keys: Keys, now: UnixMillis) -> None:
+    """Check that the keys which signed a report that was opened before are still good.
 
-
-def _taken(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    return True
+    Raises:
+        Malformed: `bad_key` or `key_revoked`.
+    """
+    _check_dates(keys.get(public_key_of(opened.report.miner_key)), now)
+    _check_dates(keys.get(public_key_of(opened.report.sgw_key)), now)
 
 
 def open_report(octets: bytes, keys: Keys, network: str, now: UnixMillis) -> Opened | Refused:
@@ -203,21 +199,24 @@ def _inner(countersign: Countersign) -> Envelope:
     return inner
 
 
-def _registered(signed: Envelope, keys: Keys, now: UnixMillis) -> tuple[bytes, KeyView]:
+def registered(signed: Envelope, keys: Keys, now: UnixMillis) -> tuple[bytes, KeyView]:
     """Give the public key of an envelope's signer, and what is known of it.
 
     Raises:
         Malformed: `bad_key` or `key_revoked`.
     """
     public_key = public_key_of(signed.signer)
-    key = keys.get(public_key)
+    return public_key, _check_dates(keys.get(public_key), now)
+
+
+def _check_dates(key: KeyView | None, now: UnixMillis) -> KeyView:
     if key is None:
         raise Malformed("the signer's key is not registered here", Refusal.BAD_KEY)
     if key.revoked_at is not None and now >= key.revoked_at:
         raise Malformed("the signer's key is revoked", Refusal.KEY_REVOKED)
     if now < key.valid_from or (key.valid_until is not None and now >= key.valid_until):
         raise Malformed("the signer's key is not in date", Refusal.BAD_KEY)
-    return public_key, key
+    return key
 
 
 def _covered(signed: Envelope) -> bytes:

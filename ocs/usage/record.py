@@ -101,7 +101,7 @@ _COUNTERSIGN: Final = wire.Schema(
 )
 
 
-class SessionInit(msgspec.Struct, frozen=True, gc=False):
+class SessionInit(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     """A session begins; it counts as its report 0.
 
     Attributes:
@@ -145,7 +145,7 @@ class SessionInit(msgspec.Struct, frozen=True, gc=False):
         return cls(*wire.read(_SESSION_INIT, payload))
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
     """What has flowed in a session so far; the newest report stands for all before it.
 
     Attributes:

@@ -236,6 +236,18 @@ class ChannelClose(_message.Message):
     summaries: _containers.RepeatedCompositeFieldContainer[Summary]
     def __init__(self, version: _Optional[int] = ..., channel_id: _Optional[bytes] = ..., nonce: _Optional[int] = ..., reason: _Optional[_Union[CloseReason, str]] = ..., used_dc: _Optional[int] = ..., refund_dc: _Optional[int] = ..., log_size: _Optional[int] = ..., log_root: _Optional[bytes] = ..., summaries: _Optional[_Iterable[_Union[Summary, _Mapping]]] = ...) -> None: ...
 
+class DoorPass(_message.Message):
+    __slots__ = ("version", "network", "miner_key", "at_ms")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    MINER_KEY_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    network: str
+    miner_key: bytes
+    at_ms: int
+    def __init__(self, version: _Optional[int] = ..., network: _Optional[str] = ..., miner_key: _Optional[bytes] = ..., at_ms: _Optional[int] = ...) -> None: ...
+
 class Dispute(_message.Message):
     __slots__ = ("kind", "first", "second")
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -281,7 +293,7 @@ class Reconciliation(_message.Message):
     def __init__(self, gy_session_id: _Optional[str] = ..., handler_cum_bytes: _Optional[int] = ..., purchaser_cum_bytes: _Optional[int] = ..., difference: _Optional[int] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("message_id", "refusal", "detail", "superseded", "log_index", "proof", "next_channel_id")
+    __slots__ = ("message_id", "refusal", "detail", "superseded", "log_index", "proof", "next_channel_id", "again")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
@@ -289,6 +301,7 @@ class Receipt(_message.Message):
     LOG_INDEX_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     NEXT_CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
     message_id: bytes
     refusal: str
     detail: str
@@ -296,7 +309,8 @@ class Receipt(_message.Message):
     log_index: int
     proof: bytes
     next_channel_id: bytes
-    def __init__(self, message_id: _Optional[bytes] = ..., refusal: _Optional[str] = ..., detail: _Optional[str] = ..., superseded: _Optional[bool] = ..., log_index: _Optional[int] = ..., proof: _Optional[bytes] = ..., next_channel_id: _Optional[bytes] = ...) -> None: ...
+    again: bool
+    def __init__(self, message_id: _Optional[bytes] = ..., refusal: _Optional[str] = ..., detail: _Optional[str] = ..., superseded: _Optional[bool] = ..., log_index: _Optional[int] = ..., proof: _Optional[bytes] = ..., next_channel_id: _Optional[bytes] = ..., again: _Optional[bool] = ...) -> None: ...
 
 class ActiveChannelRequest(_message.Message):
     __slots__ = ("gy_session_id",)

@@ -40,13 +40,14 @@ class OcsServer:
         self.folder = folder
         self.program = program
         self.data = folder / "data"
-        self.gy_port, self.api_port = free_ports(2)
+        self.gy_port, self.api_port, self.usage_port = free_ports(3)
         self.log = folder / "server.log"
         self.config = folder / "ocs.yaml"
         tree: dict[str, Any] = {
             "data": "data",
             "gy": {"listen": [f"127.0.0.1:{self.gy_port}"], "peers": "any"},
             "api": {"listen": f"127.0.0.1:{self.api_port}"},
+            "usage": {"listen": f"127.0.0.1:{self.usage_port}"},
         }
         for section, values in (settings or {}).items():
             if isinstance(values, Mapping):

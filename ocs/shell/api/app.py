@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from ocs.shell.api import docs_page, money, operators, peers, problems, sessions, status
+from ocs.shell.api import docs_page, log, money, operators, peers, problems, sessions, status, usage
 from ocs.shell.api.gate import Gate
 from ocs.shell.follower.backend import Backend
 from ocs.version import VERSION
@@ -22,6 +22,8 @@ TAGS: Final = [
     {"name": "money", "description": "Top-ups, reversals, write-offs."},
     {"name": "sessions", "description": "Credit-control sessions, explained."},
     {"name": "peers", "description": "Diameter peers: connected, allowed, waiting."},
+    {"name": "usage", "description": "Signed reports of usage, and their receipts."},
+    {"name": "log", "description": "The public log of all commits; no token."},
     {"name": "status", "description": "Health and metrics; no token."},
     {"name": "problems", "description": "What each problem type means; no token."},
 ]
@@ -58,9 +60,17 @@ def create_app(backend: Backend, token: str) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.backend = backend
-    for routes in (operators.routes, money.routes, sessions.routes, peers.routes, status.routes):
+    for routes in (
+        operators.routes,
+        money.routes,
+        sessions.routes,
+        peers.routes,
+        usage.routes,
+        log.routes,
+        status.routes,
+    ):
         app.include_router(routes)
     problems.install(app)
     docs_page.install(app)
-    app.add_middleware(Gate, token=token)
+    app.add_middleware(Gate, token=token, usage=lambda: backend.usage)
     return app

@@ -3,6 +3,7 @@ after: an error nobody foresaw.
 """
 
 import hmac
+from collections.abc import Callable
 from typing import Final
 
 from fastapi.security import HTTPBearer
@@ -10,9 +11,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ocs.shell.api.problems import internal, problem
+from ocs.errors import OcsError
+from ocs.shell.api.problems import internal, of_error, problem
+from ocs.shell.follower.usage_door import UsageDoor
+from ocs.shell.follower.usage_senders import NotAdmitted, sender_of
 
 PREFIX: Final = "/api/v1"
+LOG: Final = PREFIX + "/log/"
+"""The log is public."""
+
+USAGE: Final = PREFIX + "/usage"
+"""Who sends usage may show it by a key of its own."""
+
 BODY_OCTETS_MAX: Final = 1024 * 1024
 """A thousand prefixes fit many times over; more is no request of an administrator."""
 
@@ -23,9 +33,10 @@ bearer: Final = HTTPBearer(auto_error=False, description="OCS_API_TOKEN, or the 
 class Gate:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, usage: Callable[[], UsageDoor]) -> None:
         assert token, "a door without a token would be open"
         self._app = app
+        self._usage = usage
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +55,7 @@ class Gate:
             await send(message)
 
         try:
-            refusal = self._refusal(scope)
+            refusal = await self._refusal(scope)
             if refusal is not None:
                 await refusal(scope, receive, noting_send)
             else:
@@ -54,11 +65,21 @@ class Gate:
             if not begun:
                 await response(scope, receive, noting_send)
 
-    def _refusal(self, scope: Scope) -> ASGIApp | None:
+    async def _refusal(self, scope: Scope) -> ASGIApp | None:
         """Give the problem of a request that goes no further; the token first, so that strangers learn nothing."""
         headers = Headers(scope=scope)
         path: str = scope["path"]
-        if (path == PREFIX or path.startswith(PREFIX + "/")) and not self._knows(headers.get("authorization", "")):
+        authorization = headers.get("authorization", "")
+        if path == USAGE or path.startswith(USAGE + "/"):
+            try:
+                scope["miner"] = await sender_of(authorization, self._usage(), self._token)
+            except NotAdmitted as error:
+                return problem("unauthorized", str(error), headers={"WWW-Authenticate": "Settlement, Bearer"})
+            except OcsError as error:
+                return of_error(error)
+        elif (path == PREFIX or path.startswith(PREFIX + "/")) and not (
+            path.startswith(LOG) or self._knows(authorization)
+        ):
             return problem(
                 "unauthorized",
                 "send Authorization: Bearer TOKEN; it is OCS_API_TOKEN, or in the file `token` of the data folder",

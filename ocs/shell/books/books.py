@@ -291,6 +291,12 @@ class Books:
         async with self._connection.execute(query, (operator, after, limit)) as rows:
             return [TopUpRow(*row) async for row in rows]
 
+    async def commit(self, session_id: bytes, seq: int) -> tuple[int, bytes] | None:
+        """Give leaf and report id of what is counted of a signed session under a seq; None for nothing."""
+        query = "SELECT leaf, report_id FROM commits WHERE session_id = ? AND seq = ?"
+        row = await self._row(query, session_id, seq)
+        return (row[0], row[1]) if row is not None else None
+
     async def operators(self) -> list[OperatorRow]:
         """Give all operators with their balances, as the books count them."""
         query = (

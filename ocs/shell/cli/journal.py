@@ -55,6 +55,7 @@ def _rows(path: Path, report: Report) -> list[list[str]]:
         ["replayed", f"{report.events} events since {since}"],
         ["snapshots", f"{report.snapshots} equal to the replayed state"],
         ["balances", f"{report.operators} operators, {report.sessions} sessions"],
+        ["log", f"{report.leaves} leaves"],
         ["books", books if not report.faults else f"compared at group {report.books_index}"],
         ["verdict", "clean" if not report.faults else f"{len(report.faults)} faults"],
     ]

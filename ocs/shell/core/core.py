@@ -13,6 +13,8 @@ from functools import partial
 import structlog
 
 from ocs import command as cmd
+from ocs.channel.event import ChannelStepped
+from ocs.channel.transition import Step
 from ocs.credit_control import answer as cca
 from ocs.credit_control.applying import answer_of
 from ocs.credit_control.event import Expired, Gateway, Note, Refused, Stepped
@@ -31,6 +33,7 @@ from ocs.diameter.happening import Answer, Request, Unanswered
 from ocs.diameter.peer import PeerLimits
 from ocs.errors import DiameterError, TooBusy, UnableToComply, Unavailable
 from ocs.node import Decision, Done, Recall, charge, decide, evolve
+from ocs.reporting import UsagePolicy
 from ocs.shell.clock import Clock
 from ocs.shell.core.backlog import EXIT_BUG, Backlog
 from ocs.shell.core.committer import Committer, Promise
@@ -39,6 +42,7 @@ from ocs.shell.core.diameter_tcp import DiameterConnection
 from ocs.shell.core.measures import MALFORMED, Measures
 from ocs.shell.core.outgoing import Outgoing
 from ocs.shell.core.reception import Reception
+from ocs.shell.core.usage_desk import UsageDesk
 from ocs.shell.live import Live
 from ocs.state import Event, PeerAllowed, PeerRevoked, State
 from ocs.units import SECOND, SessionId, UnixMillis
@@ -54,6 +58,9 @@ TOLD_SECONDS = 60
 
 SUPERVISED_AT_ONCE = 200
 """Sessions ended between two looks at the sockets: a burst of expiries delays nobody's answer."""
+
+TENDED_SECONDS = 0.5
+"""Between two looks at the channels."""
 
 Recollector = Callable[[SessionId, int], Awaitable[Stepped | None]]
 
@@ -80,9 +87,11 @@ class Core:
         limits: PeerLimits,
         measures: Measures,
         deadline_ms: int,
+        usage_policy: UsagePolicy,
     ) -> None:
         self.state = state
         self.policy = policy
+        self.usage_policy = usage_policy
         self.local = local
         self.limits = limits
         self.measures = measures
@@ -103,6 +112,7 @@ class Core:
         self._well_at = UnixMillis(0)
         self._told_of: dict[tuple[str, Rule], int] = {}
         self._told_of_load = 0
+        self.usage = UsageDesk(self.step, committer)
         self.backlog = Backlog(local, self.now, self.serve, self._shed)
         state.charging.sessions.supervise(self._supervision)
 
@@ -120,7 +130,7 @@ class Core:
         Raises:
             OcsError: the command is refused; nothing has changed.
         """
-        decision = decide(self.state, self.policy, command, self.now() if now is None else now)
+        decision = decide(self.state, self.policy, command, self.now() if now is None else now, self.usage_policy)
         if decision.event is not None:
             self._evolve(decision.event, None)
         return decision
@@ -390,6 +400,15 @@ class Core:
         session = self.state.charging.sessions.get(session_id)
         if session is not None and session.state != SessionState.ENDED:
             self._supervision.watch(session_id, session.deadline)
+
+    async def tend(self) -> None:
+        """Take each step of a channel towards its end when it is due, for as long as the server runs."""
+        while True:
+            while (event := self.step(cmd.Tend()).event) is not None:
+                assert isinstance(event, ChannelStepped)
+                log.info("channel", number=event.number, step=Step(event.step).name.lower())
+                await asyncio.sleep(0)
+            await asyncio.sleep(TENDED_SECONDS)
 
     # What connections bring besides requests
 

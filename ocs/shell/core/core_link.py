@@ -15,9 +15,11 @@ import structlog
 from ocs.credit_control.event import Stepped
 from ocs.errors import OcsError, Unavailable
 from ocs.node import Done
+from ocs.reporting import Told
 from ocs.shell import link
 from ocs.shell.core.core import Core
 from ocs.shell.listening_socket import ListeningSocket
+from ocs.signed.malformed import Malformed
 from ocs.units import GroupIndex, SessionId
 
 RECOLLECT_SECONDS: Final = 0.8
@@ -91,7 +93,8 @@ class CoreLink:
                 try:
                     self._core.administer(command, partial(self._told, writer, ask))
                 except OcsError as error:
-                    failed = link.Failed(ask, type(error).__name__, str(error))
+                    code = error.code.value if isinstance(error, Malformed) else ""
+                    failed = link.Failed(ask, type(error).__name__, str(error), code)
                     committer.after_sync(partial(_send, writer, failed))
             case link.AskIndex(ask):
                 committer.after_sync(partial(self._index, writer, ask))
@@ -101,11 +104,20 @@ class CoreLink:
                 future = self._recollections.pop(ask, None)
                 if future is not None and not future.done():
                     future.set_result(event)
+            case link.Reports(ask, reports):
+                self._core.usage.take(reports, partial(self._verdicts, writer, ask))
             case link.Trim(through):
                 committer.trim(through)
 
     def _told(self, writer: asyncio.StreamWriter, ask: int, done: Done) -> None:
         _send(writer, link.Told(ask, self._core.committer.synced, done.event, done.repeated))
+
+    def _verdicts(self, writer: asyncio.StreamWriter, ask: int, told: list[Told] | None) -> None:
+        if told is None:
+            failed = link.Failed(ask, Unavailable.__name__, "this server failed; its log says more")
+            _send(writer, failed)
+        else:
+            _send(writer, link.Verdicts(ask, self._core.committer.synced, told))
 
     def _index(self, writer: asyncio.StreamWriter, ask: int) -> None:
         _send(writer, link.Index(ask, self._core.committer.synced))

@@ -3,7 +3,8 @@
 from ocs.credit_control.policy import FinalUnit, Policy
 from ocs.credit_control.screening import Mode, Rates, Rule, Screening
 from ocs.diameter.codes import FinalUnitAction, ResultCode
-from ocs.shell.config import Config, ScreeningSettings
+from ocs.reporting import UsagePolicy
+from ocs.shell.config import Config, ScreeningSettings, Usage
 from ocs.units import SECOND, Octets
 
 
@@ -14,6 +15,23 @@ def screening_of(settings: ScreeningSettings) -> Screening:
         peer=settings.peer_per_second, operator=settings.operator_per_second, session=settings.session_per_second
     )
     return Screening(modes, rates)
+
+
+def usage_policy_of(settings: Usage, owner_key: bytes) -> UsagePolicy:
+    """Give what reports and channels are held against.
+
+    Args:
+        owner_key: public, of this deployment's channels, 32 octets.
+    """
+    return UsagePolicy(
+        network=settings.network,
+        owner_key=owner_key,
+        tariffs={tariff.number: Octets(tariff.per_octets) for tariff in settings.tariffs},
+        tolerance=Octets(settings.tolerance_octets),
+        octets_per_second_max=Octets(settings.octets_per_second_max),
+        epoch_ms=settings.epoch_seconds * SECOND,
+        channels_max=settings.channels_max,
+    )
 
 
 def policy_of(config: Config) -> Policy:

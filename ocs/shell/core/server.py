@@ -21,7 +21,7 @@ from ocs import command as cmd
 from ocs.diameter.base import LocalNode
 from ocs.diameter.peer import PeerLimits
 from ocs.errors import BadConfiguration
-from ocs.shell import collector, dictionaries, logs
+from ocs.shell import collector, dictionaries, key_file, logs
 from ocs.shell.clock import Clock
 from ocs.shell.config import Config
 from ocs.shell.core.admission import ConfiguredPeer, Doorkeeper
@@ -32,7 +32,7 @@ from ocs.shell.core.core import Core
 from ocs.shell.core.core_link import CoreLink
 from ocs.shell.core.listening import addresses, gy_servers, http_socket, place_of
 from ocs.shell.core.measures import Measures
-from ocs.shell.core.policy import policy_of, screening_of
+from ocs.shell.core.policy import policy_of, screening_of, usage_policy_of
 from ocs.shell.core.reception import Destinations, Reception
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.store.data_folder import DataFolder, replace_durably
@@ -86,6 +86,8 @@ class _Server:
         self._config = config
         self._folder = folder
         self._token = _token(folder)
+        self._owner_key = key_file.load_or_make(folder.owner_key).public_key
+        key_file.load_or_make(folder.log_key)  # the follower signs with it; whether it can shows here, at the start
         self._stop = asyncio.Event()
         self._follower: asyncio.subprocess.Process | None = None
 
@@ -120,6 +122,7 @@ class _Server:
             await server.start_serving()
         tasks = [
             loop.create_task(core.supervise()),
+            loop.create_task(core.tend()),
             loop.create_task(self._keep_follower(door)),
             loop.create_task(self._watch_room()),
             loop.create_task(_watch_clock(clock)),
@@ -203,6 +206,7 @@ class _Server:
             ),
             measures=measures,
             deadline_ms=config.gy.answer_deadline_ms,
+            usage_policy=usage_policy_of(config.usage, self._owner_key),
         )
 
     async def _watch_room(self) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -20,20 +21,26 @@ import uvicorn
 
 from ocs import errors
 from ocs.channel.event import ChannelOpened
-from ocs.command import AdministratorCommand
+from ocs.command import AdministratorCommand, ReportCommand
 from ocs.node import Done
-from ocs.shell import collector, link, logs
+from ocs.shell import collector, key_file, link, logs
 from ocs.shell.api import create_app
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
+from ocs.shell.follower import usage_grpc
 from ocs.shell.follower.backend import Progress
+from ocs.shell.follower.owner import Owner
+from ocs.shell.follower.public_log import PublicLog, origin_of
 from ocs.shell.follower.reading import Reading
+from ocs.shell.follower.usage_door import UsageDoor, Verdicts
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.listening_socket import ListeningSocket
 from ocs.shell.live import Live
 from ocs.shell.store.data_folder import DataFolder, holding_books
+from ocs.signed.malformed import Malformed
+from ocs.signed.refusal import Refusal
 from ocs.state import Event, State
-from ocs.units import DataCredits, GroupIndex, SessionId
+from ocs.units import DataCredits, GroupIndex, SessionId, UnixMillis
 
 ASK_SECONDS: Final = 10.0
 PREDECESSOR_SECONDS: Final = 10.0
@@ -57,7 +64,12 @@ class Follower:
     """Joins the fold, the way to the core and the door.  Implements `ocs.shell.follower.backend.Backend`."""
 
     def __init__(
-        self, config: Config, reading: Reading, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        config: Config,
+        folder: DataFolder,
+        reading: Reading,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         self.config = config
         self._reading = reading
@@ -67,6 +79,21 @@ class Follower:
         self._asks = count(1)
         self._waiting: dict[int, asyncio.Future[link.ToFollower]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        public_log = PublicLog(
+            reading.fold.log, origin_of(config.usage.network, config.origin_host), key_file.load(folder.log_key)
+        )
+        self.usage = UsageDoor(
+            config.usage.network,
+            config.usage.waiting_max,
+            public_log,
+            lambda: reading.fold.state,
+            self._decide,
+            reading.fold.reach,
+            reading.look,
+            self.state,
+            lambda: UnixMillis(time.time_ns() // 1_000_000),
+        )
+        self.owner = Owner(config.usage, key_file.load(folder.owner_key), lambda: reading.fold.state, self.command)
         reading.fold.on_archived = lambda through: self._writer.write(link.frame(link.Trim(through)))
         writer.write(link.frame(link.Follow()))
 
@@ -100,14 +127,21 @@ class Follower:
     async def command(self, command: AdministratorCommand) -> Done:
         reply = await self._ask(link.Ask(next(self._asks), command))
         if isinstance(reply, link.Failed):
-            kind = getattr(errors, reply.error, errors.OcsError)
-            raise kind(reply.detail)
+            raise _error_of(reply)
         assert isinstance(reply, link.Told)
         await self._reading.fold.reach(reply.index)
         return Done(reply.event, reply.repeated)
 
     async def open_channel(self, amount: DataCredits | None) -> ChannelOpened:
-        raise errors.OutOfTurn("this server opens no channels yet")
+        await self.state()  # its newest nonce is the one to follow
+        return await self.owner.open(amount)
+
+    async def _decide(self, reports: list[ReportCommand]) -> Verdicts:
+        reply = await self._ask(link.Reports(next(self._asks), reports))
+        if isinstance(reply, link.Failed):
+            raise _error_of(reply)
+        assert isinstance(reply, link.Verdicts)
+        return Verdicts(reply.index, list(reply.told))
 
     async def live(self) -> Live:
         reply = await self._ask(link.AskLive(next(self._asks)))
@@ -140,7 +174,7 @@ class Follower:
             if not future.done():
                 future.set_exception(errors.Unavailable("the core has gone"))
 
-    async def _ask(self, message: link.Ask | link.AskIndex | link.AskLive) -> link.ToFollower:
+    async def _ask(self, message: link.Ask | link.AskIndex | link.AskLive | link.Reports) -> link.ToFollower:
         if not self._connected:
             raise errors.Unavailable("the core does not answer; look at its log, or start it with `ocs serve`")
         future: asyncio.Future[link.ToFollower] = asyncio.get_running_loop().create_future()
@@ -169,6 +203,14 @@ class Follower:
         self._writer.write(link.frame(link.Recollection(message.ask, served)))
 
 
+def _error_of(reply: link.Failed) -> errors.OcsError:
+    """Give the error with which the core refused, here as it was there."""
+    if reply.code:
+        return Malformed(reply.detail, Refusal(reply.code))
+    kind: type[errors.OcsError] = getattr(errors, reply.error, errors.OcsError)
+    return kind(reply.detail)
+
+
 class _Door(uvicorn.Server):
     """Uvicorn, with the signals left to the follower."""
 
@@ -192,7 +234,14 @@ async def _serve(follower: Follower, reading: Reading, token: str, descriptor: i
     )
     serving = loop.create_task(door.serve(sockets=[ListeningSocket(fileno=descriptor)]))
     following = loop.create_task(reading.run())
-    tasks = [loop.create_task(follower.listen()), following, serving, loop.create_task(stop.wait())]
+    tasks = [
+        loop.create_task(follower.listen()),
+        following,
+        serving,
+        loop.create_task(follower.owner.run()),
+        loop.create_task(usage_grpc.serve(follower.config.usage, token, follower.usage)),
+        loop.create_task(stop.wait()),
+    ]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     door.should_exit = True  # at once: where the core was killed, the next one waits for this socket
     if not following.done():
@@ -225,7 +274,7 @@ async def follow(config: Config, token: str, descriptor: int) -> int:
             reader, writer = await asyncio.open_unix_connection(folder.socket)
         except OSError as error:
             raise errors.Unavailable(f"the core has gone ({error.strerror})") from None
-        await _serve(Follower(config, reading, reader, writer), reading, token, descriptor, stop)
+        await _serve(Follower(config, folder, reading, reader, writer), reading, token, descriptor, stop)
         writer.close()
     finally:
         await reading.close()

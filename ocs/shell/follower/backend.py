@@ -12,6 +12,7 @@ from ocs.command import AdministratorCommand
 from ocs.node import Done
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
+from ocs.shell.follower.usage_door import UsageDoor
 from ocs.shell.live import Live as Live
 from ocs.shell.live import PeerView as PeerView
 from ocs.shell.live import WaitingView as WaitingView
@@ -53,6 +54,10 @@ class Backend(Protocol):
         Args:
             amount: what it locks; None for what the configuration says, or all there is.
         """
+
+    @property
+    def usage(self) -> UsageDoor:
+        """Give what takes reports of signed usage, and the public log behind it."""
 
     @property
     def progress(self) -> Progress:

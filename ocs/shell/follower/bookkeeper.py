@@ -23,7 +23,7 @@ from ocs.shell.store.journal import JournalReader
 from ocs.shell.store.snapshot import Snapshot
 from ocs.units import GroupIndex
 
-BATCH_OCTETS: Final = 2 * 1024 * 1024
+BATCH_OCTETS: Final = 1024 * 1024
 """Posted in one transaction, whose sync the journal's syncs have to wait for."""
 
 GIVES_WAY_SECONDS: Final = 3600.0

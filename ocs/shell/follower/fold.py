@@ -5,7 +5,7 @@ What is read here has been synced.  The state is the core's own, a moment later.
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Self
 
 import structlog
@@ -20,6 +20,7 @@ from ocs.shell.store.archive import Archive, History
 from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.group import Group, follows
 from ocs.shell.store.journal import JournalReader
+from ocs.shell.store.log_files import LogFiles
 from ocs.state import State
 from ocs.units import DAY, GroupIndex, UnixMillis
 
@@ -29,8 +30,8 @@ BATCH_OCTETS: Final = 512 * 1024
 SESSIONS_PER_RECORD: Final = 3
 """Replaying a record takes some four times as long as reading a session from a snapshot does."""
 
-SYNC_OCTETS: Final = 2 * 1024 * 1024
-"""A large snapshot goes to the disk in pieces: the journal's syncs wait for one of them, and not for all."""
+SYNC_OCTETS: Final = 1024 * 1024
+"""A large snapshot goes to the disk in pieces, and so does the log: the journal's syncs wait for one piece only."""
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ class Fold(Pursuit):
 
     Attributes:
         state: changes in place at every `await`.
+        log: the public log, with every leaf up to `index`.
         on_archived: told how far the archive reaches, so that the core may drop those groups.
         needed_after: gives the group behind which others still read; the archive keeps what follows it.
     """
@@ -48,10 +50,21 @@ class Fold(Pursuit):
     batch_octets = BATCH_OCTETS
 
     def __init__(
-        self, settings: JournalSettings, folder: DataFolder, history: History, state: State, index: GroupIndex
+        self,
+        settings: JournalSettings,
+        folder: DataFolder,
+        history: History,
+        log_files: LogFiles,
+        state: State,
+        index: GroupIndex,
     ) -> None:
         super().__init__(history, index)
         self.state = state
+        self.log = log_files
+        log_files.rewind(state.signed.log.size)
+        self._leaves: list[bytes] = []
+        self._unsynced = 0  # octets of the log
+        state.signed.on_leaf = self._add_leaf
         self.on_archived: Callable[[GroupIndex], None] = lambda through: None
         self.needed_after: Callable[[], GroupIndex] = lambda: self.index
         self._settings = settings
@@ -64,25 +77,38 @@ class Fold(Pursuit):
         self._snapshot_at = asyncio.get_running_loop().time()
 
     @classmethod
-    def open(cls, settings: JournalSettings, folder: DataFolder, reader: JournalReader, history: History) -> Self:
+    def open(
+        cls,
+        settings: JournalSettings,
+        folder: DataFolder,
+        reader: JournalReader,
+        history: History,
+        log_files: LogFiles,
+    ) -> Self:
         """Start from the newest snapshot, or from the beginning.
 
         Raises:
-            JournalFault: the journal begins after every snapshot that is whole.
+            JournalFault: the journal begins after every snapshot that is whole and whose leaves the log has.
         """
-        start, state, faults = snapshot.restored(folder.snapshots, image.restore)
+
+        def restore(chunks: Iterator[bytes]) -> State:
+            state = image.restore(chunks)
+            _hold_log_against(log_files, state)
+            return state
+
+        start, state, faults = snapshot.restored(folder.snapshots, restore)
         for fault in faults:
-            log.error("snapshot damaged; an older one is used", detail=fault)
+            log.error("a snapshot cannot be used; an older one is", detail=fault)
         if start is not None and state is not None:
-            fold = cls(settings, folder, history, state, start.index)
+            fold = cls(settings, folder, history, log_files, state, start.index)
             fold._digest = start.digest
             return fold
         if (first := history.first()) > 1:
             raise JournalFault(
-                f"the groups before {first} are not kept any more, and no snapshot is whole; "
-                "bring the data back from a copy"
+                f"the groups before {first} are not kept any more, and no snapshot can be used; "
+                f"bring the data back from a copy ({'; '.join(faults) or 'there is no snapshot'})"
             )
-        fold = cls(settings, folder, history, State(), GroupIndex(0))
+        fold = cls(settings, folder, history, log_files, State(), GroupIndex(0))
         fold._digest = reader.data_id
         return fold
 
@@ -97,6 +123,20 @@ class Fold(Pursuit):
                 evolve(self.state, event)
             self._records_since_snapshot += len(events)
             index, self._digest = group.index, group.digest
+        if self._leaves:
+            self.log.append(self._leaves)
+            self._unsynced += sum(map(len, self._leaves))
+            self._leaves.clear()
+            if self._unsynced >= SYNC_OCTETS:
+                await self._sync_log()
+
+    def _add_leaf(self, place: int, leaf: bytes) -> None:
+        assert place == self.log.size + len(self._leaves), "the log is as long as the state says"
+        self._leaves.append(leaf)
+
+    async def _sync_log(self) -> None:
+        self._unsynced = 0
+        await asyncio.to_thread(self.log.sync)
 
     async def between(self) -> None:
         """Write a snapshot where one is due, and begin to archive what lies behind."""
@@ -133,6 +173,8 @@ class Fold(Pursuit):
         Raises:
             Unavailable: the disk refused.
         """
+        # All leaves that the snapshot counts are durable before it is there: a start makes only later ones again.
+        await self._sync_log()
         writer = snapshot.SnapshotWriter(self._folder.snapshots, self.index, self.state.at, self._digest)
         try:
             unsynced = 0
@@ -184,3 +226,16 @@ class Fold(Pursuit):
             )
         except OSError as error:
             raise Unavailable(f"what is old cannot be removed: {error.strerror or error}") from None
+
+
+def _hold_log_against(log_files: LogFiles, state: State) -> None:
+    """Check that the log has the leaves that a state counts.
+
+    Raises:
+        JournalFault: it lacks some, or has others.
+    """
+    size = state.signed.log.size
+    if log_files.size < size:
+        raise JournalFault(f"the log holds {log_files.size} leaves, and this state counts {size}")
+    if log_files.root(size) != state.signed.log.root():
+        raise JournalFault(f"the first {size} leaves of the log are not those that this state counts")

@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import structlog
 
+from ocs.channel.leaf import split
+from ocs.reporting import Earlier
 from ocs.shell.config import JournalSettings
 from ocs.shell.follower.bookkeeper import Bookkeeper
 from ocs.shell.follower.fold import Fold
@@ -13,7 +15,10 @@ from ocs.shell.follower.session_history import SessionHistory
 from ocs.shell.store.archive import Archive, History
 from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.journal import JournalReader
+from ocs.shell.store.log_files import LogFiles
 from ocs.units import GroupIndex
+
+NOTHING_EARLIER: Final = Earlier(b"", b"", -1)
 
 log = structlog.get_logger()
 
@@ -38,19 +43,35 @@ class Reading:
         history = History(reader, Archive(folder.archive))
         bookkeeper = await Bookkeeper.open(folder, reader, history)
         try:
-            fold = Fold.open(settings, folder, reader, history)
+            log_files = LogFiles.open(folder.log)
+            fold = Fold.open(settings, folder, reader, history, log_files)
         except BaseException:
             await bookkeeper.close()
             raise
         fold.needed_after = lambda: bookkeeper.index
         sessions = len(fold.state.charging.sessions)
-        log.info("following", after=fold.index, books=bookkeeper.index, sessions=sessions)
+        log.info("following", after=fold.index, books=bookkeeper.index, sessions=sessions, log=log_files.size)
         return cls(fold, bookkeeper, SessionHistory(fold, bookkeeper, history), reader)
 
     async def close(self) -> None:
         self.fold.stop()
         await self.bookkeeper.close()
         self._reader.close()
+        self.fold.log.close()
+
+    async def look(self, session_id: bytes, seq: int) -> Earlier:
+        """Find what the log holds of a signed session under a seq.
+
+        Raises:
+            Unavailable: the books have not come as far as the state.
+        """
+        await self.bookkeeper.reach(self.fold.index)
+        found = await self.bookkeeper.books.commit(session_id, seq)
+        if found is None:
+            return NOTHING_EARLIER
+        leaf, report_id = found
+        _, countersigned = split(self.fold.log.entry(leaf))
+        return Earlier(report_id, countersigned, leaf)
 
     def aim(self, index: GroupIndex) -> None:
         """Learn that `index` is synced."""

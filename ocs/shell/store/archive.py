@@ -34,7 +34,7 @@ SEGMENT_OCTETS: Final = 64 * 1024 * 1024
 BLOCK_OCTETS: Final = 256 * 1024
 """What is decompressed to read one group."""
 
-SYNC_OCTETS: Final = 2 * 1024 * 1024
+SYNC_OCTETS: Final = 1024 * 1024
 """A segment goes to the disk in pieces: the journal's syncs wait for one of them, and not for all."""
 
 READ_GROUPS: Final = 500

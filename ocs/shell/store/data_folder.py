@@ -7,6 +7,8 @@
       journal.sqlite       commit groups (with -wal and -shm beside it while open)
       snapshots/           the state at one index each
       archive/             commit groups that snapshots have overtaken
+      log/                 the public log of signed usage
+      keys/                private keys of this deployment: the owner's of its channels, the log's
       books.sqlite         the books
       core.sock            commands to the core
       token                the administrator's bearer token
@@ -63,7 +65,8 @@ class DataFolder:
 
     Attributes:
         path: the folder itself.
-        journal, snapshots, archive, books, socket, lock_file, reserve_file, token: what lies in it.
+        journal, snapshots, archive, log, books, socket, lock_file, reserve_file, token: what lies in it.
+        owner_key, log_key: private keys.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,6 +74,9 @@ class DataFolder:
         self.journal = path / "journal.sqlite"
         self.snapshots = path / "snapshots"
         self.archive = path / "archive"
+        self.log = path / "log"
+        self.owner_key = path / "keys" / "owner.pem"
+        self.log_key = path / "keys" / "log.pem"
         self.books = path / "books.sqlite"
         self.socket = path / "core.sock"
         self.lock_file = path / "lock"
@@ -86,7 +92,7 @@ class DataFolder:
         """
         folder = cls(path)
         try:
-            for place in (path, folder.snapshots, folder.archive):
+            for place in (path, folder.snapshots, folder.archive, folder.log, folder.owner_key.parent):
                 make_folder(place)
         except OSError as error:
             raise BadConfiguration(

@@ -4,6 +4,7 @@
     every event         can be read, and `evolve` takes it
     every snapshot      is the replayed state, octet for octet
     every balance       obeys double entry; what is reserved is what the sessions hold, what is credited the top-ups
+    the public log      holds every replayed leaf at its place, and the hashes of all
     the books           at their own index, hold the replayed balances and sessions, and charge what was consumed
 
 It only reads, and a server may run on the same data meanwhile.
@@ -31,6 +32,7 @@ from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.group import Group
 from ocs.shell.store.journal import JournalReader
 from ocs.shell.store.snapshot import Snapshot
+from ocs.shell.store.verify_log import LogCheck
 from ocs.state import State
 from ocs.units import GroupIndex
 
@@ -49,6 +51,7 @@ class Report(msgspec.Struct):
         first, last: the oldest and newest group read; 0 for none.
         replayed_after: the state was replayed from the snapshot of this group, or from nothing at 0.
         books_index: the group at which the books were compared; 0 where there are none.
+        leaves: of the public log, which were read.
         books_behind: the group that the books end with, where nothing that old can be replayed; else 0.
     """
 
@@ -61,6 +64,7 @@ class Report(msgspec.Struct):
     snapshots: int = 0
     books_index: int = 0
     books_behind: int = 0
+    leaves: int = 0
     operators: int = 0
     sessions: int = 0
     faults: list[str] = []  # a list of its own for each report
@@ -100,10 +104,11 @@ class _Check:
         self._until = reader.last()
         self._report = Report(last=self._until)
         self._state = State()
+        self._log = LogCheck(folder, self._report.faults)
 
     def run(self) -> Report:
         report = self._report
-        self._check_log()
+        self._check_write_ahead_log()
         # The books first: they are behind the journal, and so will be met on the way.
         books = self._read_books()
         try:
@@ -117,7 +122,7 @@ class _Check:
         report.sessions = len(self._state.charging.sessions)
         return report
 
-    def _check_log(self) -> None:
+    def _check_write_ahead_log(self) -> None:
         if self._folder.holder() is not None:
             return  # it writes on while we would look, and has looked itself
         try:
@@ -155,6 +160,7 @@ class _Check:
         index = report.replayed_after
         if books is not None and books.index < index:
             report.books_behind = books.index
+        self._log.begin(state)
         self._meet(index, None, waiting, books)
         for group in self._groups(start):
             if group.index > self._until:
@@ -175,6 +181,7 @@ class _Check:
         if books is not None and books.index > self._until:
             report.faults.append(f"the books hold group {books.index}; the journal ends with {self._until}")
         self._check_balances()
+        report.leaves = self._log.end(state)
 
     def _groups(self, start: Snapshot | None) -> Iterator[Group]:
         first = GroupIndex(self._report.first)

@@ -21,6 +21,7 @@ from ocs.diameter.codes import Avp, ResultCode
 from ocs.diameter.framing import HEADER_OCTETS
 from ocs.diameter.happening import Request
 from ocs.diameter.peer import PeerLimits
+from ocs.reporting import UsagePolicy
 from ocs.shell import dictionaries
 from ocs.shell.clock import Clock
 from ocs.shell.core.admission import Doorkeeper
@@ -117,6 +118,7 @@ class Scene:
             limits=PeerLimits(),
             measures=measures,
             deadline_ms=1000,
+            usage_policy=UsagePolicy(),
         )
 
     def serve(self, messages: list[bytes]) -> None:

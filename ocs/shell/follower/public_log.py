@@ -1,0 +1,60 @@
+"""The public log as others see it: its checkpoint, signed, and proofs of what is in it.
+
+A checkpoint is signed of what the core has synced and this process has folded: the leaves follow from the journal, so
+after any crash the same ones stand at the same places, and no two checkpoints ever contradict each other.
+"""
+
+from ocs.errors import NotFound
+from ocs.shell.store.log_files import LogFiles
+from ocs.signed.ed25519 import SeedSigner
+from ocs.tlog import checkpoint
+from ocs.tlog.checkpoint import Checkpoint
+from ocs.tlog.note import Note, VerifierKey
+from ocs.tlog.proof import LogProof
+
+
+class PublicLog:
+    """One deployment's log, and its key.
+
+    Attributes:
+        files: what it holds.
+        key: under which its checkpoints are checked; its name is the log's origin.
+    """
+
+    def __init__(self, files: LogFiles, origin: str, signer: SeedSigner) -> None:
+        self.files = files
+        self.key = VerifierKey(origin, signer.public_key)
+        self._signer = signer
+        self._newest: tuple[int, Note] | None = None
+
+    @property
+    def size(self) -> int:
+        return self.files.size
+
+    def checkpoint(self) -> Note:
+        """Give the newest checkpoint, signed."""
+        size = self.size
+        if self._newest is None or self._newest[0] != size:
+            self._newest = size, self.checkpoint_at(size)
+        return self._newest[1]
+
+    def checkpoint_at(self, size: int) -> Note:
+        """Sign the checkpoint of the first `size` leaves."""
+        head = Checkpoint(self.key.name, size, self.files.root(size))
+        return checkpoint.sign(head, self.key, self._signer.sign)
+
+    def proof(self, index: int) -> bytes:
+        """Give the receipt of a leaf: a c2sp.org/tlog-proof against the newest checkpoint.
+
+        Raises:
+            NotFound: the log has no such leaf.
+        """
+        if not 0 <= index < self.size:
+            raise NotFound(f"the log has {self.size} leaves, and none with index {index}")
+        signed = self.checkpoint()
+        return LogProof(index, self.files.inclusion(index, self.size), signed.octets).octets
+
+
+def origin_of(network: str, origin_host: str) -> str:
+    """Name the log of a deployment: for ever, so neither of the two is changed once there is a log."""
+    return f"{origin_host}/{network}"
