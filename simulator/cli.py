@@ -14,6 +14,7 @@ from rich.markup import escape
 import simulator.scenarios  # noqa: F401  (entering the scenes is what this import is for)
 from simulator import demo as whole_demo
 from simulator.accounts import Accounts, ApiUnreachable
+from simulator.forwarder_cli import forward
 from simulator.gateway import Rejected, Unreachable
 from simulator.messages import Identity
 from simulator.profile import PROFILES
@@ -111,6 +112,9 @@ def _run(
         _console.print(NO_CREDIT_MEANING.format(prefix=imsi_prefix), highlight=False, soft_wrap=True)
     if not all(outcome.passed for outcome in outcomes):
         raise typer.Exit(EXIT_VIOLATIONS)
+
+
+_app.command("forwarder")(forward)
 
 
 @_app.command("demo")

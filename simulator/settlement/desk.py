@@ -20,7 +20,7 @@ from simulator.settlement.miner import Miner
 from simulator.settlement.reading import Reading
 from simulator.settlement.receipt import LogKey, Proof, Unproven
 from simulator.settlement.signer import Backwards, Channel, Sgw
-from simulator.settlement.spool import Book, Report, Signed, Spool, Told
+from simulator.settlement.spool import Book, Report, Signed, Spool, SpoolError, Told
 
 BEGIN_ANEW: Final = frozenset({"channel_closed", "wrong_channel", "no_session"})
 """Refusals after which the Gy session goes on as another signed session, in the channel that is active then."""
@@ -45,17 +45,31 @@ class Desk:
     """The spool, and who signs what is in it.
 
     Attributes:
+        log: the key that receipts are held against; None until `trust` has been told it, once for ever.
         unproven: receipts that did not prove what they should; their reports stay and are sent again.
     """
 
-    def __init__(self, spool: Spool, sgw: Sgw, miner: Miner, log: LogKey, rng: random.Random | None = None) -> None:
+    def __init__(self, spool: Spool, sgw: Sgw, miner: Miner, rng: random.Random | None = None) -> None:
         self.spool = spool
+        self.log = LogKey.parse(spool.log_key) if spool.log_key else None
         self.unproven = 0
         self.last_unproven = ""
         self._sgw = sgw
         self._miner = miner
-        self._log = log
         self._rng = rng or random.Random()
+
+    def trust(self, log: LogKey) -> None:
+        """Hold receipts against this key from now on.
+
+        Raises:
+            SpoolError: the spool was told another one before.
+        """
+        if self.log is None:
+            with self.spool.commit():
+                self.spool.pin_log_key(log.text)
+            self.log = log
+        elif self.log != log:
+            raise SpoolError(f"the log's key was {self.log.text}, and is said to be {log.text}; ask its owner which")
 
     def take(self, readings: Sequence[Reading], now_ms: int) -> None:
         """Store what the gateway has read, at one go; what was signed already is passed over."""
@@ -201,12 +215,14 @@ class Desk:
         return True
 
     def _check(self, report: Report, outcome: Outcome) -> None:
+        if self.log is None:
+            raise Unproven("no key of the log is trusted yet")
         proof = Proof.parse(outcome.proof)
         newer = outcome.status is Status.SUPERSEDED
         envelope = self.spool.envelope_of(proof.countersign_id) if newer else report.envelope
         if envelope is None:
             raise Unproven("the newer report that should hold this one is not this miner's")
-        commit = proof.verify(envelope, self._log)
+        commit = proof.verify(envelope, self.log)
         if commit.session_id != report.session_id or (commit.seq <= report.seq if newer else commit.seq != report.seq):
             raise Unproven("the Commit is of another report of this miner's")
 

@@ -7,6 +7,7 @@ import pytest
 from ocs.reporting import CLOCK_MS_MAX, SEQ_JUMP_MAX
 from ocs.signed.refusal import Refusal
 from ocs.units import MINUTE
+from ocs.usage.door_pass import DOOR_TYPE
 from ocs.usage.opening import REPORT_OCTETS_MAX
 from ocs.usage.record import COUNTERSIGN_TYPE, SESSION_INIT_TYPE, USAGE_TYPE, Cause
 from ocs.wire_pb import settlement_pb2 as pb
@@ -28,6 +29,7 @@ OF_OTHERS = {
         (f"SessionInit: `{SESSION_INIT_TYPE}`, signed by the SGW", pb.SessionInit, 1),
         (f"Usage: `{USAGE_TYPE}`, signed by the SGW", pb.Usage, 7),
         (f"Countersign: `{COUNTERSIGN_TYPE}`, signed by the miner", pb.Countersign, 1),
+        (f"DoorPass: `{DOOR_TYPE}`, signed by the miner", pb.DoorPass, 1),
     ],
 )
 def test_each_field_is_there_with_its_number(heading: str, message: type, begins: int) -> None:

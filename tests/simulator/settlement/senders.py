@@ -33,7 +33,9 @@ def miner() -> Miner:
 def desk(path: Path, seed: int = 1) -> Desk:
     """Open a desk on a spool; another seed for another process, for session ids are never made twice."""
     spool = Spool.open(path, SGW.signer, MINER.signer, NETWORK)
-    return Desk(spool, sgw(seed), miner(), LOG, random.Random(seed))
+    made = Desk(spool, sgw(seed), miner(), random.Random(seed))
+    made.trust(LOG)
+    return made
 
 
 def reading(name: str, up: int, down: int, at_ms: int, **changes: object) -> Reading:
