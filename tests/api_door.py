@@ -209,7 +209,7 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.run(self.books.close())
-        self.backend.usage.close()
+        self._runner.run(self.backend.usage.close())
         self.log_files.close()
         self._runner.close()
 

@@ -1,10 +1,8 @@
-"""What core and follower say to each other over the Unix socket: length-prefixed, tagged arrays.
+"""What core and follower say to each other over the Unix socket: frames of tagged arrays.
 
 The socket lies in the data folder with mode 0600: who may open it may command the server.
 """
 
-import asyncio
-from struct import Struct
 from typing import Final
 
 import msgspec
@@ -15,11 +13,6 @@ from ocs.reporting import Receipted, Sought, Superseded, Verdict
 from ocs.shell.live import Live
 from ocs.state import Event
 from ocs.units import GroupIndex
-
-FRAME_OCTETS_MAX: Final = 16 * 1024 * 1024
-"""A view of ten thousand peers fits; a longer frame is a stranger's."""
-
-_LENGTH: Final = Struct(">I")
 
 
 class Follow(msgspec.Struct, array_like=True, tag=1):
@@ -113,22 +106,5 @@ class Verdicts(msgspec.Struct, array_like=True, tag=7):
 
 ToFollower = Synced | Told | Failed | Index | LiveView | Recollect | Verdicts
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 to_core: Final = msgspec.msgpack.Decoder(ToCore)
 to_follower: Final = msgspec.msgpack.Decoder(ToFollower)
-
-
-def frame(message: ToCore | ToFollower) -> bytes:
-    data = _encode(message)
-    return _LENGTH.pack(len(data)) + data
-
-
-async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
-    """Read one frame; None where the other side has gone."""
-    try:
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-        if length > FRAME_OCTETS_MAX:
-            return None
-        return await reader.readexactly(length)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None

@@ -88,12 +88,13 @@ _Row = tuple[int, int, int, int, int, Callable[[Any], Any] | None, "Schema | Non
 class Schema:
     """The fields of one message, and the octets that it has at the most."""
 
-    __slots__ = ("defaults", "fields", "mandatory", "name", "octets_max", "repeated", "rows")
+    __slots__ = ("defaults", "fields", "mandatory", "name", "octets_max", "repeated", "rows", "tags")
 
     def __init__(self, name: str, *fields: Field, octets_max: int) -> None:
         self.name = name
         self.fields = fields
         self.octets_max = octets_max
+        self.tags = [(bytes([field.number << 3 | field.wire_type]), field.wire_type, field.members) for field in fields]
         self.rows: dict[int, _Row] = {}
         self.mandatory = 0
         self.defaults = [field.default for field in fields]
@@ -170,18 +171,18 @@ def write(schema: Schema, values: Iterable[Any]) -> bytes:
     What the fields may hold is not looked at: `read` does that, at whoever receives it.
     """
     parts: list[bytes] = []
-    for field, value in zip(schema.fields, values, strict=True):
-        if field.members is not None:
+    for (tag, wire_type, members), value in zip(schema.tags, values, strict=True):
+        if members is not None:
             for one in value:
-                written = write(field.members, one)
-                parts += (_tag(field), varint(len(written)), written)
+                written = write(members, one)
+                parts += (tag, varint(len(written)), written)
         elif not value:
             continue
-        elif field.wire_type == _VARINT:
-            parts += (_tag(field), varint(value))
+        elif wire_type == _VARINT:
+            parts += (tag, varint(value))
         else:
             written = value.encode() if isinstance(value, str) else value
-            parts += (_tag(field), varint(len(written)), written)
+            parts += (tag, varint(len(written)), written)
     return b"".join(parts)
 
 
@@ -199,10 +200,6 @@ def varint(number: int) -> bytes:
 
 
 _ONE_OCTET: Final = tuple(bytes([number]) for number in range(0x80))
-
-
-def _tag(field: Field) -> bytes:
-    return _ONE_OCTET[field.number << 3 | field.wire_type]
 
 
 def _varint(schema: Schema, message: bytes, at: int) -> tuple[int, int]:

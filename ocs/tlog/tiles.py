@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ocs.tlog.errors import Malformed
+from ocs.tlog.errors import Malformed, ProofInvalid
 from ocs.tlog.line import shown
-from ocs.tlog.merkle import HASH_OCTETS, SIZE_MAX, node_hash
+from ocs.tlog.merkle import HASH_OCTETS, SIZE_MAX, inclusion_proof, node_hash
 
 WIDTH_MAX: Final = 256
 LEVEL_MAX: Final = 63
@@ -175,7 +175,7 @@ class TileReader:
         size: leaves of the log whose tiles there are; may be raised when it has grown.
     """
 
-    __slots__ = ("_kept", "_read", "_tiles_max", "size")
+    __slots__ = ("_above", "_kept", "_read", "_tiles_max", "size")
 
     def __init__(self, size: int, read: Callable[[str], bytes], tiles_max: int = 64) -> None:
         """Read tiles through `read`, which is given a path and raises its own error where it has none."""
@@ -183,6 +183,7 @@ class TileReader:
         self.size = size
         self._read = read
         self._tiles_max = tiles_max
+        self._above: tuple[int, int, tuple[bytes, ...]] = (-1, -1, ())  # tile, size, and what proves that tile
         self._kept: dict[tuple[int, int, int], list[list[bytes]]] = {}  # the one used last stands last
 
     def __call__(self, level: int, index: int) -> bytes:
@@ -194,14 +195,41 @@ class TileReader:
         assert (index + 1) << level <= self.size, "a node is asked for inside the tree"
         tile_level, row = divmod(level, _TILE_BITS)
         tile_index, place = divmod(index, WIDTH_MAX >> row)
-        tile = tile_level, tile_index, width_at(self.size, tile_level, tile_index)
+        return self._rows(tile_level, tile_index)[row][place]
+
+    def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
+        """Prove that leaf `index` is in the tree of `size` leaves: `merkle.inclusion_proof`, in less time for many.
+
+        Leaves of one tile share what lies above it, and in a full tile what lies below is looked up.
+
+        Raises:
+            ProofInvalid: that tree has no such leaf.
+            Malformed: a tile has another length than its width says.
+        """
+        if not 0 <= index < size:
+            raise ProofInvalid(f"a tree of {size} leaves has no leaf {index}")
+        tile, place = divmod(index, WIDTH_MAX)
+        width = min(WIDTH_MAX, size - tile * WIDTH_MAX)
+        if self._above[:2] != (tile, size):
+            whole = inclusion_proof(tile * WIDTH_MAX, size, self)
+            self._above = tile, size, whole[(width - 1).bit_length() :]
+        if width == WIDTH_MAX:
+            rows = self._rows(0, tile)
+            below = tuple([rows[row][place >> row ^ 1] for row in range(_TILE_BITS)])
+        else:
+            below = inclusion_proof(place, width, lambda level, node: self(level, (tile * WIDTH_MAX >> level) + node))
+        return below + self._above[2]
+
+    def _rows(self, level: int, index: int) -> list[list[bytes]]:
+        """Give the nodes inside a tile, row by row."""
+        tile = level, index, width_at(self.size, level, index)
         rows = self._kept.pop(tile, None)
         if rows is None:
             rows = _rows(_content(Tile(*tile), self._read))
             if len(self._kept) >= self._tiles_max:
                 del self._kept[next(iter(self._kept))]
         self._kept[tile] = rows
-        return rows[row][place]
+        return rows
 
 
 def write_bundle(entries: Sequence[bytes]) -> bytes:

@@ -43,7 +43,7 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 """Tells of public key, message and signature whether they fit."""
 
 
-class Refused(msgspec.Struct, frozen=True, gc=False):
+class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
     """A report that breaks a rule.
 
     Attributes:
@@ -57,7 +57,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     miner_key: bytes = b""
 
 
-class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     """A report with two good signatures, by keys that belong together.
 
     Attributes:

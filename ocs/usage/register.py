@@ -17,6 +17,7 @@ class KeyRegister:
     """Keys by public key, 32 octets; a `KeyView` never changes, it is replaced."""
 
     keys: dict[bytes, KeyView] = field(default_factory=dict)
+    changes: int = 0  # since the process began: who holds a copy sees whether it is still one
     gateways: dict[str, int] = field(default_factory=dict)  # Origin-Host in lower case: SGW keys not revoked
 
     def signs(self, origin_host: str) -> bool:
@@ -24,6 +25,7 @@ class KeyRegister:
         return bool(self.gateways) and origin_host.lower() in self.gateways
 
     def apply(self, event: SignersAdded | KeyRevoked | KeyRotated) -> None:
+        self.changes += 1
         match event:
             case SignersAdded():
                 self._add(event)
@@ -40,6 +42,7 @@ class KeyRegister:
     def restore(self, keys: dict[bytes, KeyView]) -> None:
         """Take the keys of a snapshot."""
         self.keys = keys
+        self.changes += 1
         for key in keys.values():
             if key.role is Role.SGW and key.revoked_at is None:
                 self._count(key.origin_host, 1)

@@ -14,6 +14,7 @@ import httpx
 from live.ocs_server import OcsServer
 from ocs import command as cmd
 from ocs.shell import link
+from ocs.shell.frame import frame
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, signer_of, verify
 from ocs.tlog import proof
@@ -33,7 +34,7 @@ def command(server: OcsServer, asked: cmd.AdministratorCommand) -> link.Told:
     with socket.socket(socket.AF_UNIX) as core:
         core.settimeout(10)
         core.connect(str(server.data / "core.sock"))
-        core.sendall(link.frame(link.Ask(1, asked)))
+        core.sendall(frame(link.Ask(1, asked)))
         length = int.from_bytes(_exactly(core, 4), "big")
         told = link.to_follower.decode(_exactly(core, length))
     assert isinstance(told, link.Told), told

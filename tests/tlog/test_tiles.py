@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from log_samples import Tree, entry, tiled
 
 from ocs.tlog import merkle, tiles
-from ocs.tlog.errors import Malformed
+from ocs.tlog.errors import Malformed, ProofInvalid
+from ocs.tlog.merkle import leaf_hash
 from ocs.tlog.tiles import Bundle, Tile, TileReader, changed_bundles, changed_tiles, read_bundle, width_at, write_bundle
 
 LEAVES = 1500
@@ -211,3 +212,18 @@ def test_an_entry_has_an_end() -> None:
     assert read_bundle(write_bundle([bytes(65_535)]), 1) == [bytes(65_535)]
     with pytest.raises(Malformed, match="65535"):
         write_bundle([bytes(65_536)])
+
+
+@given(st.integers(1, 1500), st.data())
+def test_a_reader_proves_as_the_tree_does(size: int, data: st.DataObject) -> None:
+    tiles_held: dict[str, bytes] = {}
+    for tile, content in tiles.grow(0, [leaf_hash(b"%d" % number) for number in range(size)], tiles_held.__getitem__):
+        tiles_held[tile.path] = content
+    reader = tiles.TileReader(size, tiles_held.__getitem__)
+    for _ in range(5):
+        asked = data.draw(st.integers(1, size))
+        index = data.draw(st.integers(0, asked - 1))
+        assert reader.inclusion(index, asked) == merkle.inclusion_proof(index, asked, reader)
+    for index in (-1, size, size + 1):
+        with pytest.raises(ProofInvalid):
+            reader.inclusion(index, size)

@@ -18,6 +18,7 @@ from ocs.node import Done
 from ocs.reporting import Told
 from ocs.shell import link
 from ocs.shell.core.core import Core
+from ocs.shell.frame import frame, read_frame
 from ocs.shell.listening_socket import ListeningSocket
 from ocs.signed.malformed import Malformed
 from ocs.units import GroupIndex, SessionId
@@ -63,11 +64,11 @@ class CoreLink:
         """Tell the follower of a group, unless it is so far behind that it had better read in bulk."""
         writer = self._follower
         if writer is not None and writer.transport.get_write_buffer_size() < SEND_BUFFER_OCTETS_MAX:
-            writer.write(link.frame(link.Synced(index)))
+            writer.write(frame(link.Synced(index)))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (data := await link.read_frame(reader)) is not None:
+            while (data := await read_frame(reader)) is not None:
                 self._take(link.to_core.decode(data), writer)
         except msgspec.DecodeError as error:
             log.warning("a frame of the follower cannot be read", reason=str(error))
@@ -88,7 +89,7 @@ class CoreLink:
                 self._follower = writer
                 self.followed += 1
                 self._core.recollect = self._recollect
-                writer.write(link.frame(link.Synced(committer.synced)))
+                writer.write(frame(link.Synced(committer.synced)))
             case link.Ask(ask, command):
                 try:
                     self._core.administer(command, partial(self._told, writer, ask))
@@ -146,4 +147,4 @@ class CoreLink:
 
 def _send(writer: asyncio.StreamWriter, message: link.ToFollower) -> None:
     if not writer.is_closing():
-        writer.write(link.frame(message))
+        writer.write(frame(message))

@@ -33,6 +33,7 @@ from ocs.shell.follower.owner import Owner
 from ocs.shell.follower.public_log import PublicLog, origin_of
 from ocs.shell.follower.reading import Reading
 from ocs.shell.follower.usage_door import UsageDoor, Verdicts
+from ocs.shell.frame import frame, read_frame
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.listening_socket import ListeningSocket
 from ocs.shell.live import Live
@@ -94,8 +95,8 @@ class Follower:
             lambda: UnixMillis(time.time_ns() // 1_000_000),
         )
         self.owner = Owner(config.usage, key_file.load(folder.owner_key), lambda: reading.fold.state, self.command)
-        reading.fold.on_archived = lambda through: self._writer.write(link.frame(link.Trim(through)))
-        writer.write(link.frame(link.Follow()))
+        reading.fold.on_archived = lambda through: self._writer.write(frame(link.Trim(through)))
+        writer.write(frame(link.Follow()))
 
     # Backend
 
@@ -156,7 +157,7 @@ class Follower:
 
     async def listen(self) -> None:
         """Take what the core says, until it has gone."""
-        while (data := await link.read_frame(self._reader)) is not None:
+        while (data := await read_frame(self._reader)) is not None:
             message = link.to_follower.decode(data)
             match message:
                 case link.Synced(index):
@@ -179,7 +180,7 @@ class Follower:
             raise errors.Unavailable("the core does not answer; look at its log, or start it with `ocs serve`")
         future: asyncio.Future[link.ToFollower] = asyncio.get_running_loop().create_future()
         self._waiting[message.ask] = future
-        self._writer.write(link.frame(message))
+        self._writer.write(frame(message))
         try:
             return await asyncio.wait_for(future, ASK_SECONDS)
         except TimeoutError:
@@ -200,7 +201,7 @@ class Follower:
         except errors.OcsError as error:
             log.warning("a request cannot be looked up", reason=str(error))
             return
-        self._writer.write(link.frame(link.Recollection(message.ask, served)))
+        self._writer.write(frame(link.Recollection(message.ask, served)))
 
 
 def _error_of(reply: link.Failed) -> errors.OcsError:
@@ -274,7 +275,11 @@ async def follow(config: Config, token: str, descriptor: int) -> int:
             reader, writer = await asyncio.open_unix_connection(folder.socket)
         except OSError as error:
             raise errors.Unavailable(f"the core has gone ({error.strerror})") from None
-        await _serve(Follower(config, folder, reading, reader, writer), reading, token, descriptor, stop)
+        follower = Follower(config, folder, reading, reader, writer)
+        try:
+            await _serve(follower, reading, token, descriptor, stop)
+        finally:
+            await follower.usage.close()
         writer.close()
     finally:
         await reading.close()

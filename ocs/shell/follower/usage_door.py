@@ -1,16 +1,14 @@
 """What every door that takes signed usage does: verify, have it decided, and give each report its receipt.
 
-    octets ──▶ parse ──▶ signatures, on threads ──▶ core ──▶ journal synced ──▶ leaf folded here ──▶ receipt
+    octets ──▶ opened, in other processes ──▶ core ──▶ journal synced ──▶ leaf folded here ──▶ receipt
 
 A report that has a receipt, or a refusal with a countersignature that is good, is durable.  Where nothing is known of a
 report its sender is told to come again; a repeat is counted once.
 """
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -23,23 +21,19 @@ from ocs.command import RefuseReport, Report, ReportCommand
 from ocs.errors import OcsError, TooBusy, Unavailable
 from ocs.reporting import Earlier, Receipted, Sought, Superseded, Told, Verdict
 from ocs.shell.follower.public_log import PublicLog
+from ocs.shell.follower.verifiers import Verifiers
 from ocs.signed import envelope
-from ocs.signed.ed25519 import signer_of
+from ocs.signed.ed25519 import public_key_of, signer_of
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.state import State
 from ocs.units import GroupIndex, UnixMillis
-from ocs.usage import opening
 from ocs.usage.door_pass import open_pass
-from ocs.usage.opening import Candidate, Keys, Opened, Refused
+from ocs.usage.opening import Keys, Opened, Refused
 
 AT_ONCE: Final = 500
 """Reports in one batch: a third of a megabyte, and some 50 ms of verifying."""
 
-IN_ONE_TASK: Final = 16
-"""Reports that a thread verifies before it takes the next task: some 1.5 ms."""
-
-THREADS_MAX: Final = 4
 
 _STALE: Final = frozenset({Refusal.BAD_KEY, Refusal.UNPAIRED})
 
@@ -133,11 +127,10 @@ class UsageDoor:
         self._now = now
         self._waiting = 0
         self._turn: asyncio.Future[None] | None = None
-        threads = min(THREADS_MAX, os.cpu_count() or 1)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="verify")
+        self._verifiers = Verifiers(network, lambda: state().signed.register)
 
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        await self._verifiers.close()
 
     # Who sends
 
@@ -215,23 +208,8 @@ class UsageDoor:
         return found
 
     async def _verified(self, reports: Sequence[bytes], sender: bytes | None) -> list[Opened | Refused]:
-        """Verify signatures on threads, some reports in each task."""
-        keys, now = self._keys(), self._now()
-        parsed = [self._parsed(octets, keys, sender, now) for octets in reports]
-        candidates = [one for one in parsed if isinstance(one, Candidate)]
-        loop = asyncio.get_running_loop()
-        tasks = [
-            loop.run_in_executor(self._pool, _verify, candidates[place : place + IN_ONE_TASK])
-            for place in range(0, len(candidates), IN_ONE_TASK)
-        ]
-        opened = (one for some in await asyncio.gather(*tasks) for one in some)
-        return [next(opened) if isinstance(one, Candidate) else one for one in parsed]
-
-    def _parsed(self, octets: bytes, keys: Keys, sender: bytes | None, now: UnixMillis) -> Candidate | Refused:
-        parsed = opening.parse(octets, keys, self.network, now)
-        if sender is not None and isinstance(parsed, Candidate) and parsed.miner_key != sender:
-            return Refused(Refusal.SIGNER_MISMATCH, "another miner than the one that sends has countersigned it")
-        return parsed
+        found = await self._verifiers.open(reports, self._now())
+        return [_of_sender(one, sender) for one in found]
 
     async def _decided(self, commands: list[ReportCommand]) -> list[Told | OcsError]:
         """Have the core decide, and decide again with what the log holds where it asks for that."""
@@ -324,8 +302,12 @@ class UsageDoor:
         return self._state().signed.register.keys
 
 
-def _verify(candidates: Sequence[Candidate]) -> list[Opened | Refused]:
-    return [candidate.verify() for candidate in candidates]
+def _of_sender(found: Opened | Refused, sender: bytes | None) -> Opened | Refused:
+    """Take what the miner that sends has countersigned; of another's nothing is kept."""
+    miner_key = public_key_of(found.report.miner_key) if isinstance(found, Opened) else found.miner_key
+    if sender is None or not miner_key or miner_key == sender:
+        return found
+    return Refused(Refusal.SIGNER_MISMATCH, "another miner than the one that sends has countersigned it")
 
 
 def _message_id(octets: bytes) -> bytes:

@@ -225,7 +225,7 @@ class LogFiles:
         Raises:
             ProofInvalid: it is not.
         """
-        return merkle.inclusion_proof(index, size, self._nodes)
+        return self._nodes.inclusion(index, size)
 
     def consistency(self, old_size: int, size: int) -> tuple[bytes, ...]:
         """Prove that the first `old_size` leaves begin the first `size`.

@@ -1,0 +1,265 @@
+"""Double-signed reports: how many a second are verified, durable and receipted, beside bare PyNaCl in the same run.
+
+    bare        two Ed25519 verifications for each report, one thread, nothing else
+    HTTP        POST /api/v1/usage in batches of 250, eight senders
+    gRPC        settlement.v1.Settlement.Report, four streams
+    one core    HTTP again, with both processes of the server bound to one core
+
+And how long Gy takes to answer 2,000 CCRs a second, alone and while reports come as fast as they are taken.  Every
+receipt is looked at: one that is missing, or a refusal, fails the run.
+"""
+
+import base64
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import grpc
+
+from bench.servers import PLMN, prepare
+from live.ocs_server import OcsServer
+from live.signing import Signed, Signers
+from live.wire import CCR, INITIAL, Gateway, ccr, mscc
+from ocs.signed import envelope
+from ocs.signed.ed25519 import public_key_of, verify
+from ocs.wire_pb import settlement_pb2
+from simulator.load import Job, Result
+from simulator.messages import Identity
+from simulator.profile import PROFILES
+from simulator.templates import capabilities, templates
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
+SESSIONS = 200
+REPORTS = int(os.environ.get("BENCH_REPORTS", "20000"))
+BATCH = 250
+SENDERS = 8
+STREAMS = 4
+GY_RATE = 2000.0
+BARE = 3000
+CREDITS = 10**12
+
+
+@dataclass
+class Figures:
+    """What was measured, round by round; rates a second, times in milliseconds."""
+
+    bare: list[float] = field(default_factory=list)
+    http: list[float] = field(default_factory=list)
+    grpc: list[float] = field(default_factory=list)
+    one_core: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)  # of core and follower, for a report over HTTP
+    gy_alone_p99: list[float] = field(default_factory=list)
+    gy_beside_p99: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)  # reports a second while Gy answered
+
+    def ratios(self) -> list[tuple[str, float, str]]:
+        bare = statistics.median(self.bare)
+        return [
+            ("reports over HTTP / bare PyNaCl", statistics.median(self.http) / bare, "at least 0.6"),
+            ("reports over gRPC / bare PyNaCl", statistics.median(self.grpc) / bare, ""),
+            ("reports over HTTP, one core for all / bare PyNaCl", statistics.median(self.one_core) / bare, ""),
+            (
+                f"p99 of {GY_RATE:,.0f} CCRs/s while reports come / alone",
+                statistics.median(self.gy_beside_p99) / statistics.median(self.gy_alone_p99),
+                "at most 2",
+            ),
+        ]
+
+
+class Traffic:
+    """Signed sessions on one server, and reports of theirs that are ready to be sent."""
+
+    def __init__(self, server: OcsServer) -> None:
+        self.server = server
+        self.signers = Signers(server)
+        self.sessions: list[Signed] = []
+
+    def begin(self) -> None:
+        self.signers.register(CREDITS)
+        names = [f"sgw.visited.example;{number}" for number in range(SESSIONS)]
+        with Gateway(self.server.gy_port).open() as gateway:
+            for name in names:
+                assert gateway.ask(CCR, ccr(gateway, name, INITIAL, 0, mscc(1))).result_code == 2001
+            gateway.leave()
+        begun = [self.signers.begin(name) for name in names]
+        self.sessions = [session for session, _ in begun]
+        _check(self.signers.send(*(init for _, init in begun)))
+
+    def reports(self, count: int, parts: int) -> list[list[bytes]]:
+        """Sign `count` reports, in `parts` so that each session's stay in their order."""
+        made: list[list[bytes]] = [[] for _ in range(parts)]
+        for number in range(count):
+            session = self.sessions[number % SESSIONS]
+            made[number % SESSIONS % parts].append(self.signers.usage(session, 10, 20))
+        return made
+
+
+def bare_rate(octets: bytes) -> float:
+    """Give how many reports a second PyNaCl could verify, at two signatures each and nothing else."""
+    outer = envelope.decode(octets)
+    key, covered = public_key_of(outer.signer), envelope.signed_bytes(outer.payload_type, outer.payload)
+    began = time.perf_counter()
+    for _ in range(BARE):
+        assert verify(key, covered, outer.signature)
+    return BARE / (time.perf_counter() - began) / 2
+
+
+def over_http(traffic: Traffic, reports: Sequence[bytes]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", traffic.server.api_port, timeout=60)
+    headers = {"Authorization": traffic.signers.pass_(), "Content-Type": "application/json"}
+    for place in range(0, len(reports), BATCH):
+        batch = [base64.b64encode(one).decode() for one in reports[place : place + BATCH]]
+        connection.request("POST", "/api/v1/usage", json.dumps({"reports": batch}), headers)
+        answer = connection.getresponse()
+        octets = answer.read()
+        assert answer.status == 200, octets
+        _check(json.loads(octets)["results"])
+    connection.close()
+
+
+def _check(results: Sequence[dict[str, object]]) -> None:
+    wrong = next((one for one in results if one["status"] != "accepted" or not one["proof"]), None)
+    assert wrong is None, wrong
+
+
+def over_grpc(traffic: Traffic, reports: Sequence[bytes]) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{traffic.server.usage_port}") as channel:
+        report = channel.stream_stream(
+            "/settlement.v1.Settlement/Report", response_deserializer=settlement_pb2.Receipt.FromString
+        )
+        metadata = (("authorization", traffic.signers.pass_()),)
+        receipts = list(report(iter(reports), metadata=metadata, timeout=120))
+    assert len(receipts) == len(reports)
+    assert all(one.proof and not one.refusal and not one.again for one in receipts)
+
+
+def rate_of(traffic: Traffic, way: Callable[[Traffic, Sequence[bytes]], None], senders: int, count: int) -> float:
+    """Send reports that were signed before, over several connections; how many a second came back as receipts."""
+    faults: list[BaseException] = []
+
+    def run(reports: list[bytes]) -> None:
+        try:
+            way(traffic, reports)
+        except BaseException as fault:  # told by the main thread
+            faults.append(fault)
+
+    threads = [threading.Thread(target=run, args=(part,)) for part in traffic.reports(count, senders)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - began
+    if faults:
+        raise faults[0]
+    return count / took
+
+
+def gy_p99(server: OcsServer, seconds: float) -> float:
+    identity = Identity(destination_realm="example.net", host="gy.visited.example")
+    job = Job(
+        port=server.gy_port,
+        capabilities=[capabilities(identity, PROFILES["standard"])],
+        templates=[templates(identity, PROFILES["standard"], imsi_prefix=PLMN, groups=1)],
+        connections=1,
+        outstanding=512,
+        rate=GY_RATE,
+        sessions=4096,
+        seconds=seconds,
+        is_hostile=False,
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator.load"],
+        input=job.to_json(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = Result(**json.loads(done.stdout))
+    assert not result.errors, result
+    assert not result.faults, result
+    return result.p99
+
+
+def _cpu_seconds(server: OcsServer) -> float:
+    assert server.process is not None
+    ticks = 0
+    for pid in (server.process.pid, server.follower()):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _bind(server: OcsServer, cores: set[int]) -> None:
+    assert server.process is not None
+    for pid in (server.process.pid, server.follower()):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)
+
+
+def _round(folder: Path, figures: Figures) -> None:
+    prepare(folder, 1)
+    with OcsServer(folder, {"gy": {"connections_per_address_max": 200}}) as server:
+        traffic = Traffic(server)
+        traffic.begin()
+        sample = traffic.reports(1, 1)[0][0]
+        over_http(traffic, [sample])
+        figures.bare.append(bare_rate(sample))
+        cpu = _cpu_seconds(server)
+        figures.http.append(rate_of(traffic, over_http, SENDERS, REPORTS))
+        figures.cpu_us.append((_cpu_seconds(server) - cpu) / REPORTS * 1e6)
+        figures.bare.append(bare_rate(sample))
+        figures.grpc.append(rate_of(traffic, over_grpc, STREAMS, REPORTS // 2))
+        figures.gy_alone_p99.append(gy_p99(server, SECONDS))
+        beside: list[float] = []
+        # Reports enough to last for as long as Gy is measured, and a little longer.
+        count = int(figures.http[-1] * (SECONDS + 3))
+        thread = threading.Thread(target=lambda: beside.append(rate_of(traffic, over_http, SENDERS, count)))
+        signed_before = traffic.reports
+        ready = signed_before(count, SENDERS)
+        traffic.reports = lambda count, parts: ready  # type: ignore[method-assign]  # signing takes CPU: not meanwhile
+        thread.start()
+        figures.gy_beside_p99.append(gy_p99(server, SECONDS))
+        thread.join()
+        traffic.reports = signed_before  # type: ignore[method-assign]
+        figures.beside += beside
+        _bind(server, {0})
+        figures.one_core.append(rate_of(traffic, over_http, SENDERS, REPORTS // 4))
+        assert server.stop() == 0, server.tail()
+
+
+def measure(rounds: int = ROUNDS) -> Figures:
+    """Measure `rounds` times, each on a server of its own."""
+    figures = Figures()
+    with TemporaryDirectory(prefix="ocs-bench-reports-") as scratch:
+        for number in range(rounds):
+            folder = Path(scratch) / f"run-{number}"
+            folder.mkdir()
+            _round(folder, figures)
+            print(
+                f"round {number + 1}  reports/s: bare {figures.bare[-1]:,.0f}  HTTP {figures.http[-1]:,.0f}  "
+                f"gRPC {figures.grpc[-1]:,.0f}  one core {figures.one_core[-1]:,.0f}  "
+                f"Gy p99 ms: alone {figures.gy_alone_p99[-1]:.2f}  beside {figures.gy_beside_p99[-1]:.2f} "
+                f"({figures.beside[-1]:,.0f} reports/s)",
+                flush=True,
+            )
+    return figures
+
+
+if __name__ == "__main__":
+    told = measure()
+    print(f"CPU of a report, both processes: {statistics.median(told.cpu_us):.0f} µs")
+    for what, ratio, wanted in told.ratios():
+        print(f"  {ratio:>7.2f}  {what}{f'  ({wanted})' if wanted else ''}")
