@@ -17,7 +17,7 @@ from simulator.settlement.spool import SpoolError
 from simulator.settlement.statistics import subscribe
 
 EXIT_CONFIGURATION: Final = 3
-TOLD_SECONDS: Final = 10.0
+TOLD_SECONDS: Final = 2.0
 
 _console = Console()
 
@@ -79,7 +79,8 @@ async def _report(forwarder: Forwarder) -> None:
     """Tell now and then what there is, when it has changed."""
     told: dict[str, int] = {}
     while True:
-        if (counts := forwarder.desk.spool.counts()) != told:
+        spool = forwarder.desk.spool
+        if (counts := {"sessions": spool.open_sessions()} | spool.counts()) != told:
             told = counts
             _tell("  ".join(f"{name} {count}" for name, count in counts.items()))
         await asyncio.sleep(TOLD_SECONDS)

@@ -335,6 +335,10 @@ class Spool:
 
     # What there is
 
+    def open_sessions(self) -> int:
+        """Count the Gy sessions of which something is still to be signed or to be receipted."""
+        return int(self._connection.execute("SELECT count(*) FROM books WHERE open").fetchone()[0])
+
     def under_way(self) -> int:
         """Count the reports that have neither receipt nor refusal."""
         return int(self._connection.execute("SELECT count(*) FROM reports").fetchone()[0])

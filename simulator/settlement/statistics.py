@@ -55,11 +55,6 @@ class Statistics:
             changed[counted] = reading
             listener.set()
 
-    @property
-    def told(self) -> bool:
-        """Whether all who listen have been told everything; not so while nobody listens."""
-        return bool(self._changed) and not any(self._changed.values())
-
     async def stream(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         """Serve one subscriber until it leaves."""
         listener = asyncio.Event()

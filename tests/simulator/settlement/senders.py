@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+from forwarder_process import MINER_SEED, SGW_SEED
 from signed_reports import NETWORK
 from signing_door import LOG_KEY
 from simulator.settlement.desk import Desk
@@ -14,8 +15,6 @@ from simulator.settlement.receipt import LogKey
 from simulator.settlement.signer import Sgw
 from simulator.settlement.spool import Spool
 
-SGW_SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
-MINER_SEED = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
 SGW = Key(SGW_SEED)
 MINER = Key(MINER_SEED)
 LOG = LogKey.parse(LOG_KEY.text)

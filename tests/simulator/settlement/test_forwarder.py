@@ -4,21 +4,16 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from counting_gateway import Gateway, counted
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from nacl.signing import SigningKey
-from senders import LOG, MINER, MINER_SEED, SGW, SGW_SEED
+from senders import LOG, MINER, SGW
 from usage_server import Fault, UsageServer
 
-from ocs.channel.hold import SessionState
+from forwarder_process import ForwarderProcess
 from ocs.tlog.note import VerifierKey
 from ocs.units import UnixMillis
 from ocs.usage.door_pass import open_pass
@@ -160,49 +155,6 @@ def test_no_request_is_larger_than_the_door():
     assert fitting([bytes(10**7)]) == 1
 
 
-# Processes that are killed
-
-
-def key_files(folder: Path) -> tuple[Path, Path]:
-    paths = folder / "sgw.pem", folder / "miner.pem"
-    for path, seed in zip(paths, (SGW_SEED, MINER_SEED), strict=True):
-        path.touch(0o600)
-        private = Ed25519PrivateKey.from_private_bytes(seed)
-        path.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return paths
-
-
-class ForwarderProcess:
-    """`ocs-sim forwarder` as a process that may be killed and started anew."""
-
-    def __init__(self, server: UsageServer, folder: Path, statistics: int) -> None:
-        sgw, miner = key_files(folder)
-        self._arguments = [
-            *(sys.executable, "-m", "simulator", "forwarder", "--spool", str(folder / "spool")),
-            *("--sgw-key", str(sgw), "--miner-key", str(miner), "--server", server.url, "--network", NETWORK),
-            *("--statistics", f"127.0.0.1:{statistics}"),
-        ]
-        self._log = folder / "forwarder.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(SECONDS)
-
-    def stop(self) -> int:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(SECONDS)
-
-    def tail(self) -> str:
-        return self._log.read_text(errors="replace")[-3000:]
-
-
 def test_kill_9_of_either_side_loses_nothing_and_counts_nothing_twice(server, gateway, tmp_path):
     """Readings come, the forwarder is killed again and again, the server fails, is gone, and comes back."""
     names = [f"sgw;1;{number}" for number in range(5)]
@@ -210,7 +162,7 @@ def test_kill_9_of_either_side_loses_nothing_and_counts_nothing_twice(server, ga
     async def run() -> None:
         statistics = Statistics()
         async with statistics.serving("127.0.0.1:0") as port:
-            process = ForwarderProcess(server, tmp_path, port)
+            process = ForwarderProcess(tmp_path, server.url, port, network=NETWORK)
             for life in range(4):
                 process.start()
                 try:
@@ -229,9 +181,7 @@ def test_kill_9_of_either_side_loses_nothing_and_counts_nothing_twice(server, ga
                     statistics.tell(one)
             process.start()
             try:
-                await until(lambda: all(ended(server, name) for name in names), process)
-                # The last receipts come home after the server has counted: it is given the time for that.
-                await asyncio.sleep(0.5)
+                await until(lambda: process.receipts() == len(names), process)
             finally:
                 assert process.stop() == 0, process.tail()
 
@@ -248,13 +198,6 @@ def test_kill_9_of_either_side_loses_nothing_and_counts_nothing_twice(server, ga
             assert spool.signed_octets(name) == gateway.used[name]
     assert server.door.taken > len(node.leaves)  # some were sent more than once, or nothing was tried here
     node.check()
-
-
-def ended(server: UsageServer, name: str) -> bool:
-    with server.lock:
-        sessions = server.door.node.state.signed.channels.sessions.values()
-        mine = [session for session in sessions if session.gy_session_id == name.encode()]
-        return bool(mine) and all(session.state == SessionState.ENDED for session in mine)
 
 
 async def until(condition, process: ForwarderProcess) -> None:

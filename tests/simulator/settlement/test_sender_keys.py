@@ -5,8 +5,9 @@ import stat
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from senders import SGW, SGW_SEED
+from senders import SGW
 
+from forwarder_process import SGW_SEED
 from ocs.shell import key_file
 from ocs.signed.ed25519 import signer_of
 from simulator.settlement.keys import Key, NoKey, holds
