@@ -78,16 +78,6 @@ class Desk:
                 if self.spool.book(reading.gy_session_id).newest != reading:
                     self.spool.take(reading, now_ms)
 
-    def signable(self, now_ms: int) -> list[str]:
-        """Give the Gy sessions with readings that can be signed now, or that need a channel first."""
-        found = []
-        for gy_session_id in self.spool.waiting():
-            book = self.spool.book(gy_session_id)
-            awaited = book.session is not None and book.session.final
-            if book.due_at_ms <= now_ms and not awaited:
-                found.append(gy_session_id)
-        return found
-
     def wants_channel(self, gy_session_id: str) -> bool:
         """Tell whether a signed session is to begin before the next reading can be signed."""
         book, told = self.spool.book(gy_session_id), self.spool.told(gy_session_id)
@@ -159,7 +149,7 @@ class Desk:
         if book.over or reading.incarnation < book.incarnation:
             self.spool.drop(told)  # told again: a gateway tells each incarnation's end before the next one begins
             return True
-        if session is not None and session.final:
+        if book.awaited:
             return False
         if session is not None and reading.incarnation > session.incarnation:
             book.session, envelope = self._sgw.end(session, now_ms)

@@ -106,7 +106,7 @@ class Forwarder:
         failures = 0
         while True:
             self._to_sign.clear()
-            signable = self.desk.signable(now_ms())[:SIGNED_AT_ONCE]
+            signable = self.desk.spool.signable(now_ms(), SIGNED_AT_ONCE)
             try:
                 sessions = [one for one in await asyncio.gather(*map(self._with_channel, signable)) if one is not None]
             except DoorError as error:

@@ -1,4 +1,4 @@
-"""Ed25519 keys of an SGW and a miner, and their files: PKCS#8 in PEM, as OpenSSL writes it, mode 0600.
+"""Ed25519 keys of an SGW and a miner, and their files: PKCS#8 in PEM, as OpenSSL writes it, for their owner alone.
 
 A key in these messages is a *signer*: the octet 01, then the public key (RFC 8032).  docs/signing.md, "Keys".
 """
@@ -6,7 +6,6 @@ A key in these messages is a *signer*: the octet 01, then the public key (RFC 80
 import base64
 import binascii
 import os
-import secrets
 from pathlib import Path
 from typing import Final, Self
 
@@ -16,8 +15,6 @@ from nacl.signing import SigningKey, VerifyKey
 SEED_OCTETS: Final = 32
 SIGNER_OCTETS: Final = 33
 SIGNATURE_OCTETS: Final = 64
-
-FILE_MODE: Final = 0o600
 
 _TAG: Final = b"\x01"
 _HEAD: Final = "-----BEGIN PRIVATE KEY-----"
@@ -70,23 +67,6 @@ class Key:
         if not der.startswith(_PKCS8) or len(der) != len(_PKCS8) + SEED_OCTETS:
             raise NoKey(f"{path} is no Ed25519 key in PKCS#8 and PEM; `openssl genpkey -algorithm ed25519` makes one")
         return cls(der[len(_PKCS8) :])
-
-    @classmethod
-    def make(cls, path: Path) -> Self:
-        """Make a key, and keep it in a new file that its owner alone may read.
-
-        Raises:
-            NoKey: there is such a file already, or none can be written there.
-        """
-        seed = secrets.token_bytes(SEED_OCTETS)
-        text = f"{_HEAD}\n{base64.b64encode(_PKCS8 + seed).decode()}\n{_FOOT}\n"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-        except OSError as error:
-            raise NoKey(f"{path} cannot be made ({error.strerror}); a key is never overwritten") from None
-        return cls(seed)
 
 
 def holds(signer: bytes, message: bytes, signature: bytes) -> bool:

@@ -15,7 +15,7 @@ from simulator.settlement.messages import Cause, Counters, Envelope, Names, Sess
 from simulator.settlement.reading import Reading
 
 PLMN_DIGITS: Final = 5
-"""Of MCC and MNC; where the MNC has three digits a deployment says so."""
+"""Of MCC and MNC, whose MNC has two digits here: the simulator's operators are of the test network 001-01."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +74,14 @@ class Sgw:
         network: the deployment.
         secret: of the home operator, for the tags of its subscribers.
         random: gives so many random octets.
-        plmn_digits: of MCC and MNC at the head of an IMSI, 5 or 6.
     """
 
-    def __init__(
-        self,
-        key: Key,
-        miner_key: bytes,
-        network: str,
-        secret: bytes,
-        random: Callable[[int], bytes],
-        plmn_digits: int = PLMN_DIGITS,
-    ) -> None:
+    def __init__(self, key: Key, miner_key: bytes, network: str, secret: bytes, random: Callable[[int], bytes]) -> None:
         self.key = key
         self.network = network
         self._miner_key = miner_key
         self._secret = secret
         self._random = random
-        self._plmn_digits = plmn_digits
 
     def begin(self, reading: Reading, base: Counters, channel: Channel) -> tuple[SignedSession, Envelope]:
         """Begin a signed session in a channel.
@@ -116,7 +106,7 @@ class Sgw:
             names=self._names(session),
             subscriber_tag=subscriber_tag(self._secret, reading.imsi),
             rat=reading.rat,
-            operator=reading.imsi[: self._plmn_digits],
+            operator=reading.imsi[:PLMN_DIGITS],
             gy_session_id=reading.gy_session_id,
             started_at_ms=reading.measured_at_ms,
             granted_bytes=min(reading.granted_bytes, channel.granted),

@@ -32,8 +32,8 @@ VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE pair (sgw BLOB NOT NULL, miner BLOB NOT NULL, network TEXT NOT NULL, miner_seq INTEGER NOT NULL,
   log_key TEXT NOT NULL);
-CREATE TABLE books (gy_session_id TEXT PRIMARY KEY, book BLOB NOT NULL, open INTEGER NOT NULL, at_ms INTEGER NOT NULL)
-  WITHOUT ROWID;
+CREATE TABLE books (gy_session_id TEXT PRIMARY KEY, book BLOB NOT NULL, open INTEGER NOT NULL,
+  awaited INTEGER NOT NULL, due_at_ms INTEGER NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE readings (gy_session_id TEXT NOT NULL, incarnation INTEGER NOT NULL, reading BLOB NOT NULL,
   received_at_ms INTEGER NOT NULL, PRIMARY KEY (gy_session_id, incarnation)) WITHOUT ROWID;
 CREATE TABLE reports (number INTEGER PRIMARY KEY AUTOINCREMENT, gy_session_id TEXT NOT NULL, session_id BLOB NOT NULL,
@@ -116,6 +116,11 @@ class Book:
     halted: str = ""
     tries: int = 0
     due_at_ms: int = 0
+
+    @property
+    def awaited(self) -> bool:
+        """Whether nothing can be signed before the receipt of a final report is there."""
+        return self.session is not None and self.session.final
 
     @property
     def open(self) -> bool:
@@ -229,10 +234,13 @@ class Spool:
             (told.reading.gy_session_id, told.reading.incarnation),
         )
 
-    def waiting(self) -> list[str]:
-        """Give the Gy sessions with readings that wait, the longest waiting first."""
+    def signable(self, now_ms: int, limit: int) -> list[str]:
+        """Give the Gy sessions with readings to sign now, the longest waiting first; none that waits for a receipt."""
         rows = self._connection.execute(
-            "SELECT gy_session_id FROM readings GROUP BY gy_session_id ORDER BY min(received_at_ms)"
+            "SELECT gy_session_id FROM readings LEFT JOIN books USING (gy_session_id)"
+            " WHERE coalesce(due_at_ms, 0) <= ? AND NOT coalesce(awaited, 0)"
+            " GROUP BY gy_session_id ORDER BY min(received_at_ms) LIMIT ?",
+            (now_ms, limit),
         )
         return [row[0] for row in rows]
 
@@ -245,8 +253,8 @@ class Spool:
 
     def keep(self, book: Book, now_ms: int) -> None:
         self._connection.execute(
-            "INSERT OR REPLACE INTO books VALUES (?, ?, ?, ?)",
-            (book.gy_session_id, msgspec.json.encode(book), book.open, now_ms),
+            "INSERT OR REPLACE INTO books VALUES (?, ?, ?, ?, ?, ?)",
+            (book.gy_session_id, msgspec.json.encode(book), book.open, book.awaited, book.due_at_ms, now_ms),
         )
 
     # Reports

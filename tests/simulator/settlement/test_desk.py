@@ -19,6 +19,7 @@ from signing_node import SigningNode
 from simulator.settlement.desk import AGAIN_MS_MAX, KEPT_MS, NO_CHANNEL_MS, Desk
 from simulator.settlement.door import Outcome, Status
 from simulator.settlement.reading import Reading
+from simulator.settlement.spool import Report
 
 SECOND = 1000
 
@@ -27,7 +28,7 @@ def sign(desk: Desk, door: NodeDoor) -> None:
     """Do what the forwarder's signing task does, once."""
     now = door.node.now
     ready = []
-    for name in desk.signable(now):
+    for name in desk.spool.signable(now, 1000):
         channel = None
         if desk.wants_channel(name):
             channel = door.active(name)
@@ -216,6 +217,59 @@ def test_a_receipt_that_proves_nothing_leaves_the_report_where_it_is(tmp_path, n
     assert forwarder.spool.under_way() == 0
 
 
+def again(report: Report) -> Outcome:
+    return Outcome(message_id=report.message_id, status=Status.AGAIN)
+
+
+def test_a_report_does_not_fall_while_the_one_before_it_may_still_be_counted(tmp_path, node, door):
+    """The SessionInit is to come again, so `no_session` to the Usage behind it says nothing: both wait."""
+    forwarder, gateway = desk(tmp_path / "spool"), Gateway(node)
+    forwarder.take([gateway.attach("sgw;1;1"), gateway.use("sgw;1;1", 10, 20)], node.now)
+    sign(forwarder, door)
+    init, usage = forwarder.spool.due(node.now, 10)
+    refused = door.decide(usage.envelope)
+    assert refused.code == "no_session"
+    forwarder.settle([init, usage], [again(init), refused], node.now)
+    assert forwarder.spool.counts() == {"readings": 0, "reports": 2, "receipts": 0, "refused": 0}
+    assert forwarder.unproven == 0
+    node.later(AGAIN_MS_MAX)
+    drain(forwarder, door)
+    assert counted(node, "sgw;1;1") == 30
+    assert not forwarder.spool.refusals()
+
+
+def test_an_older_receipt_takes_nothing_back(tmp_path, node, door):
+    """Two reports are counted, the older one's answer comes last; what is begun anew later begins behind both."""
+    forwarder, gateway = desk(tmp_path / "spool"), Gateway(node)
+    forwarder.take([gateway.attach("sgw;1;1")], node.now)
+    drain(forwarder, door)
+    for _ in range(2):
+        forwarder.take([gateway.use("sgw;1;1", 10, 20)], node.now)
+        sign(forwarder, door)
+    older, newer = forwarder.spool.due(node.now, 10)
+    forwarder.settle([older, newer], [again(older), door.decide(newer.envelope)], node.now)
+    node.later(AGAIN_MS_MAX)
+    (outcome,) = send(forwarder, door)
+    assert outcome.status is Status.SUPERSEDED
+    assert forwarder.spool.book("sgw;1;1").session.counted == (20, 40)
+    assert forwarder.spool.signed_octets("sgw;1;1") == (20, 40)
+
+
+def test_nothing_begins_before_the_end_of_what_ran(tmp_path, node, door):
+    """A channel was asked for, and meanwhile the running session got its final report: the next one waits for that."""
+    forwarder, gateway = desk(tmp_path / "spool"), Gateway(node)
+    forwarder.take([gateway.attach("sgw;1;1"), gateway.use("sgw;1;1", 10, 20)], node.now)
+    drain(forwarder, door)
+    gateway.begin_again("sgw;1;1")
+    forwarder.take([gateway.use("sgw;1;1", 1, 2)], node.now)
+    sign(forwarder, door)  # the final report of the first
+    for _ in range(2):
+        forwarder.sign([("sgw;1;1", door.active("sgw;1;1"))], node.now)
+    assert [(report.seq, report.final) for report in forwarder.spool.due(node.now, 10)] == [(2, True)]
+    drain(forwarder, door)
+    assert counted(node, "sgw;1;1") == 33
+
+
 def test_a_session_whose_end_is_refused_is_halted_and_its_reports_are_kept(tmp_path, node, door):
     forwarder, gateway = desk(tmp_path / "spool"), Gateway(node)
     forwarder.take([gateway.attach("sgw;1;1")], node.now)
@@ -234,7 +288,7 @@ def test_where_nothing_is_held_nothing_is_signed_and_nothing_is_lost(tmp_path, n
     forwarder.take([reading("stranger;1;1", 5, 6, node.now, final=True)], node.now)
     sign(forwarder, door)
     assert forwarder.spool.counts() == {"readings": 1, "reports": 0, "receipts": 0, "refused": 0}
-    assert not forwarder.signable(node.now)
+    assert not forwarder.spool.signable(node.now, 1000)
     node.later(NO_CHANNEL_MS + AGAIN_MS_MAX)
     sign(forwarder, door)
     assert forwarder.spool.counts() == {"readings": 0, "reports": 0, "receipts": 0, "refused": 1}
@@ -250,6 +304,10 @@ def test_what_is_over_is_forgotten_after_a_while(tmp_path, node, door):
     forwarder.prune(node.now + KEPT_MS + 1)
     assert forwarder.spool.counts()["receipts"] == 0
     assert forwarder.spool.book("sgw;1;1").newest is None
+
+
+THEN = ("lost", "told", "signed", "signed", "sent", "sent")
+"""How far a reading gets at once."""
 
 
 class Forwarding(RuleBasedStateMachine):
@@ -278,13 +336,17 @@ class Forwarding(RuleBasedStateMachine):
             self._tell(told)
 
     @precondition(lambda self: self._alive())
-    @rule(data=st.data(), up=st.integers(0, 200_000), down=st.integers(0, 700_000), lost=st.booleans())
-    def use(self, data: st.DataObject, up: int, down: int, lost: bool) -> None:
+    @rule(data=st.data(), up=st.integers(0, 200_000), down=st.integers(0, 700_000), then=st.sampled_from(THEN))
+    def use(self, data: st.DataObject, up: int, down: int, then: str) -> None:
         told = self.gateway.use(data.draw(st.sampled_from(self._alive())), up, down)
-        self.heard = self.heard and not lost
+        self.heard = self.heard and then != "lost"
         self._tell(told)
+        if then in {"signed", "sent"}:
+            sign(self.desk, self.door)
+        if then == "sent":
+            send(self.desk, self.door)
 
-    @precondition(lambda self: self._alive())
+    @precondition(lambda self: len(self._alive()) > 1)
     @rule(data=st.data(), up=st.integers(0, 1000), lost=st.booleans())
     def end(self, data: st.DataObject, up: int, lost: bool) -> None:
         told = self.gateway.use(data.draw(st.sampled_from(self._alive())), up, up, final=True)
@@ -398,7 +460,7 @@ class Forwarding(RuleBasedStateMachine):
 
 TestForwarding = Forwarding.TestCase
 TestForwarding.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

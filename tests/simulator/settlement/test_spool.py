@@ -68,7 +68,7 @@ def test_a_newer_reading_takes_the_place_of_one_that_waits(spool):
         (1, (2, 0), NOW + 2),
     ]
     assert spool.told("b").reading.final
-    assert spool.waiting() == ["b", "a"]
+    assert spool.signable(NOW, 9) == ["b", "a"]
     with spool.commit():
         spool.drop(told[0])
     assert spool.told("a").reading.incarnation == 1
