@@ -315,13 +315,6 @@ class UsageTls(_Section):
     )
 
 
-class UsageTariff(_Section):
-    """What octets cost in data credits; a channel keeps the tariff that it opened with."""
-
-    number: int = Field(ge=1, le=UNSIGNED32_MAX, description="a SessionInit names it; never give it another price")
-    per_octets: int = Field(ge=1, le=2**62, description="one data credit pays for a started block of so many octets")
-
-
 class Usage(_Section):
     """Signed usage: channels, what reports are held against, and where they are taken over gRPC."""
 
@@ -345,11 +338,15 @@ class Usage(_Section):
     grace_epochs: int = Field(
         default=1, ge=1, le=168, description="epochs in which late reports are taken once a channel has closed"
     )
-    tariffs: list[UsageTariff] = Field(
-        default=[UsageTariff(number=1, per_octets=20_000), UsageTariff(number=2, per_octets=100_000)],
-        description="prices in data credits",
+    tariff: int = Field(
+        default=1, ge=1, le=UNSIGNED32_MAX, description="number of the price below; a new price takes a new number"
     )
-    tariff: int = Field(default=1, ge=1, le=UNSIGNED32_MAX, description="the tariff of channels opened from now on")
+    per_octets: int = Field(
+        default=20_000,
+        ge=1,
+        le=2**62,
+        description="one data credit pays for a started block of so many octets, in channels opened from now on",
+    )
     channel_credits: int = Field(
         default=1_000_000, ge=1, le=2**62, description="what a channel locks, or all there is, data credits"
     )
@@ -357,16 +354,6 @@ class Usage(_Section):
     waiting_max: int = Field(
         default=4096, ge=1, le=1_000_000, description="reports under way at a time; more are asked to come again"
     )
-
-    @model_validator(mode="after")
-    def _priced(self) -> Self:
-        numbers = [tariff.number for tariff in self.tariffs]
-        twice = next((number for place, number in enumerate(numbers) if number in numbers[:place]), None)
-        if twice is not None:
-            raise ValueError(f"tariffs names {twice} twice; a number has one price")
-        if self.tariff not in numbers:
-            raise ValueError(f"tariff {self.tariff} is not among tariffs ({', '.join(map(str, numbers)) or 'none'})")
-        return self
 
 
 class Logging(_Section):

@@ -1,4 +1,4 @@
-"""The door over HTTP: POST /api/v1/usage and GET /api/v1/usage/active-channel.  docs/signing.md, "Sending"."""
+"""The door over HTTP, with a miner's pass in each request.  docs/signing.md, "How reports are sent"."""
 
 import base64
 from collections.abc import Callable, Sequence

@@ -275,7 +275,7 @@ def test_a_variable_means_what_its_key_takes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("one", [one for one in settings() if one.default != "required"], ids=lambda one: one.key)
 def test_every_key_that_is_no_entrys_has_its_variable(one: Setting) -> None:
-    if "[]" in one.key or one.kind == "section" or one.key.startswith("gy.tls."):
+    if "[]" in one.key or one.kind == "section" or ".tls." in one.key:
         assert (one.variable == "") == ("[]" in one.key)
         return
     assert one.variable == "OCS__" + "__".join(one.key.upper().split("."))
@@ -340,7 +340,7 @@ def test_the_examples_of_the_page_are_configurations(tmp_path: Path) -> None:
 
 def test_every_default_is_the_one_that_is_shown() -> None:
     for one in settings():
-        if "[]" in one.key or one.key.startswith("gy.tls.") or one.default in ("", "required"):
+        if "[]" in one.key or ".tls." in one.key or one.default in ("", "required"):
             continue
         value: object = Config()
         for step in one.key.split("."):

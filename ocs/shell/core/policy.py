@@ -26,7 +26,7 @@ def usage_policy_of(settings: Usage, owner_key: bytes) -> UsagePolicy:
     return UsagePolicy(
         network=settings.network,
         owner_key=owner_key,
-        tariffs={tariff.number: Octets(tariff.per_octets) for tariff in settings.tariffs},
+        tariffs={settings.tariff: Octets(settings.per_octets)},
         tolerance=Octets(settings.tolerance_octets),
         octets_per_second_max=Octets(settings.octets_per_second_max),
         epoch_ms=settings.epoch_seconds * SECOND,
