@@ -39,6 +39,11 @@ def split(leaf: bytes) -> tuple[bytes, bytes]:
     return commit, leaf[end:]
 
 
+def commit_of(leaf: bytes) -> bytes:
+    """Give the payload of the Commit at the head of a leaf that this log itself has made."""
+    return leaf[: _end_of_commit(leaf)]
+
+
 def _end_of_commit(leaf: bytes) -> int:
     """Walk the fields at the head of a leaf up to prev_commit, and give where that ends."""
     at = 0

@@ -4,6 +4,7 @@ A checkpoint is signed of what the core has synced and this process has folded: 
 after any crash the same ones stand at the same places, and no two checkpoints ever contradict each other.
 """
 
+from ocs.channel import leaf
 from ocs.errors import NotFound
 from ocs.shell.store.log_files import LogFiles
 from ocs.signed.ed25519 import SeedSigner
@@ -46,13 +47,17 @@ class PublicLog:
     def proof(self, index: int) -> bytes:
         """Give the receipt of a leaf: a c2sp.org/tlog-proof against the newest checkpoint.
 
+        Its line `extra` holds the Commit: a leaf is that and the envelope, which the miner has, so it needs no more to
+        check the proof.
+
         Raises:
             NotFound: the log has no such leaf.
         """
         if not 0 <= index < self.size:
             raise NotFound(f"the log has {self.size} leaves, and none with index {index}")
         signed = self.checkpoint()
-        return LogProof(index, self.files.inclusion(index, self.size), signed.octets).octets
+        commit = leaf.commit_of(self.files.entry(index))
+        return LogProof(index, self.files.inclusion(index, self.size), signed.octets, commit).octets
 
 
 def origin_of(network: str, origin_host: str) -> str:

@@ -221,9 +221,11 @@ class UsageDoor:
             return [error] * len(commands)
         results: list[Told | OcsError] = list(told)
         sought = [place for place, one in enumerate(told) if isinstance(one, Sought)]
-        if sought:
-            index = max(index, await self._decide_with_log(commands, results, sought))
         try:
+            if sought:
+                # What is sought may be a leaf of this very batch: it is in the log here once its group is folded.
+                await self._reach(index)
+                index = max(index, await self._decide_with_log(commands, results, sought))
             await self._reach(index)
         except Unavailable as error:
             return [one if isinstance(one, Verdict) else error for one in results]
