@@ -18,10 +18,15 @@ from ocs.signed.ed25519 import SEED_OCTETS, SeedSigner
 
 HEAD: Final = "-----BEGIN PRIVATE KEY-----"
 FOOT: Final = "-----END PRIVATE KEY-----"
+PUBLIC_HEAD: Final = "-----BEGIN PUBLIC KEY-----"
+PUBLIC_FOOT: Final = "-----END PUBLIC KEY-----"
 FILE_OCTETS_MAX: Final = 4096
 
 _PKCS8: Final = bytes.fromhex("302e020100300506032b657004220420")
 """Before the 32 octets of the seed: PrivateKeyInfo, version 0, id-Ed25519, an OCTET STRING within one."""
+
+_SPKI: Final = bytes.fromhex("302a300506032b6570032100")
+"""Before the 32 octets of a public key: SubjectPublicKeyInfo, id-Ed25519, a BIT STRING."""
 
 
 def make(path: Path) -> SeedSigner:
@@ -85,6 +90,45 @@ def load(path: Path) -> SeedSigner:
     if not der.startswith(_PKCS8) or len(der) != len(_PKCS8) + SEED_OCTETS:
         raise _no_key(path)
     return SeedSigner(der[len(_PKCS8) :])
+
+
+def write_public(path: Path, public_key: bytes) -> None:
+    """Write a public key as SubjectPublicKeyInfo in PEM (RFC 8410 section 4), as `openssl pkey -pubout` does.
+
+    Raises:
+        Conflict: there is a file.
+        BadConfiguration: the file cannot be written.
+    """
+    text = f"{PUBLIC_HEAD}\n{base64.b64encode(_SPKI + public_key).decode()}\n{PUBLIC_FOOT}\n"
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Conflict(f"{path} is there already; name another file") from None
+    except OSError as error:
+        raise BadConfiguration(f"{path} cannot be written ({error.strerror})") from None
+
+
+def public_key(path: Path) -> bytes:
+    """Give the public key in a file, whether it is a public one or a private one, 32 octets.
+
+    Raises:
+        BadConfiguration: as `load`, or it is neither.
+    """
+    try:
+        octets = path.read_bytes()[: FILE_OCTETS_MAX + 1]
+    except OSError as error:
+        raise BadConfiguration(f"{path} cannot be read ({error.strerror})") from None
+    lines = octets.decode("ascii", "replace").strip().splitlines()
+    if len(lines) < 3 or (lines[0], lines[-1]) != (PUBLIC_HEAD, PUBLIC_FOOT):
+        return load(path).public_key
+    try:
+        der = base64.b64decode("".join(lines[1:-1]), validate=True)
+    except binascii.Error:
+        raise _no_key(path) from None
+    if not der.startswith(_SPKI) or len(der) != len(_SPKI) + SEED_OCTETS:
+        raise _no_key(path)
+    return der[len(_SPKI) :]
 
 
 def _no_key(path: Path) -> BadConfiguration:

@@ -25,6 +25,7 @@ from ocs.errors import (
     RefusedByPolicy,
     Unavailable,
 )
+from ocs.shell.cli import channel as cli_channel
 from ocs.shell.cli import config as cli_config
 from ocs.shell.cli import decode, doctor
 from ocs.shell.cli import journal as cli_journal
@@ -70,6 +71,7 @@ app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_peer.app, name="peer")
 app.add_typer(cli_journal.app, name="journal")
 app.add_typer(cli_key.app, name="key")
+app.add_typer(cli_channel.app, name="channel")
 app.add_typer(cli_config.app, name="config")
 app.command(name="decode")(decode.command)
 app.command(name="doctor")(doctor.command)
