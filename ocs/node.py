@@ -136,7 +136,7 @@ def decide(
         case cmd.DropAnswer(session_id, number):
             return Decision(_drop_answer(state, policy, session_id, number, now), None)
         case cmd.Start(version, grace):
-            return _done(Started(now, version, grace))
+            return _done(Started(now, version, grace, usage_policy.tolerance))
         case cmd.AddOperator():
             return _done(admin.add_operator(state, command, now))
         case cmd.ChangeOperator():

@@ -412,6 +412,8 @@ def _commit(
         prev_commit=channel.last_commit,
     ).encode()
     channel.last_commit = commit_id(payload)
+    if channel.first_leaf < 0:
+        channel.first_leaf = state.log.size
     leaf = join(payload, event.envelope)
     if state.on_leaf is not None:
         state.on_leaf(state.log.size, leaf)

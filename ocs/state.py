@@ -16,7 +16,7 @@ from ocs.channel.event import (
 from ocs.credit_control.charging import Charging
 from ocs.credit_control.event import AnswerDropped, Expired, Refused, Stepped, TerminationAsked
 from ocs.reporting import SignedUsage
-from ocs.units import Credits, GroupIndex, OperatorId, UnixMillis
+from ocs.units import Credits, GroupIndex, Octets, OperatorId, UnixMillis
 from ocs.usage.event import KeyRevoked, KeyRotated, ReportRefused, SignersAdded
 
 
@@ -26,6 +26,7 @@ class Started(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     at: UnixMillis
     version: str
     grace: UnixMillis
+    tolerance: Octets = Octets(1_000_000)  # may be signed above Gy; the books compare by it, and see no settings
 
 
 class PeerAllowed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=8):

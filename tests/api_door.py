@@ -126,7 +126,7 @@ class NodeBackend:
 
     @property
     def progress(self) -> Progress:
-        return Progress(GroupIndex(len(self.node.events)), self._books.index)
+        return Progress(GroupIndex(len(self.node.events)), self._books.index, self._books.incidents)
 
     async def command(self, command: AdministratorCommand) -> Done:
         self._answer()

@@ -97,6 +97,17 @@ def test_a_session_is_listed_shown_and_asked_to_end(ocs: Ocs, shared_server: Ocs
     assert ocs("session", "list", "--state", "ended", "--limit", "1", "-o", "json").json()[0]["state"] == "ended"
 
 
+def test_sessions_of_a_gateway_without_keys_are_reconciled_with_nothing(ocs: Ocs, shared_server: OcsServer) -> None:
+    with Gateway(shared_server.gy_port).open() as gateway:
+        gateway.ask(CCR, ccr(gateway, "cli;1;3", INITIAL, 0, mscc(1)))
+        gateway.ask(CCR, ccr(gateway, "cli;1;3", 3, 1, mscc(1, used=700, asked=False)))
+    shown = ocs("reconcile", "show", "cli;1;3", "-o", "json").json()
+    assert (shown["state"], shown["used"], shown["difference"]) == ("exempt", "700", "-700")
+    assert "no registered keys" in ocs("reconcile", "show", "cli;1;3").out
+    for command in ("sessions", "days", "incidents", "check"):
+        assert ocs("reconcile", command, "-o", "json").json() == []
+
+
 def test_peers_are_allowed_and_revoked(ocs: Ocs) -> None:
     assert ocs("peer", "allow", "pgw.cli.example", "--address", "192.0.2.0/24", "--profile", "magma").code == 0
     allowed = ocs("peer", "list", "-o", "json").json()["allowed"]
@@ -129,6 +140,8 @@ BAD = {
     ("session", "list", "--operator", "nobody"): (2, "nobody"),
     ("session", "list", "--limit", "0"): (2, "--limit"),
     ("session", "terminate", "none;1"): (2, "none;1"),
+    ("reconcile", "show", "none;1"): (2, "none;1"),
+    ("reconcile", "days", "--from", "1.1.2027"): (2, "from: this is no day of the calendar"),
     ("operator", "list", "-o", "xml"): (2, "table"),
     ("nothing",): (2, "nothing"),
 }

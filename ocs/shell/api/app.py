@@ -5,7 +5,18 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from ocs.shell.api import docs_page, log, money, operators, peers, problems, sessions, status, usage
+from ocs.shell.api import (
+    docs_page,
+    log,
+    money,
+    operators,
+    peers,
+    problems,
+    reconciliation,
+    sessions,
+    status,
+    usage,
+)
 from ocs.shell.api.gate import Gate
 from ocs.shell.follower.backend import Backend
 from ocs.version import VERSION
@@ -21,6 +32,7 @@ TAGS: Final = [
     {"name": "operators", "description": "Home operators, their prefixes and tariffs."},
     {"name": "money", "description": "Top-ups, reversals, write-offs."},
     {"name": "sessions", "description": "Credit-control sessions, explained."},
+    {"name": "reconciliation", "description": "What Gy charged beside what was signed."},
     {"name": "peers", "description": "Diameter peers: connected, allowed, waiting."},
     {"name": "usage", "description": "Signed reports of usage, and their receipts."},
     {"name": "log", "description": "The public log of all commits; no token."},
@@ -60,16 +72,8 @@ def create_app(backend: Backend, token: str) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.backend = backend
-    for routes in (
-        operators.routes,
-        money.routes,
-        sessions.routes,
-        peers.routes,
-        usage.routes,
-        log.routes,
-        status.routes,
-    ):
-        app.include_router(routes)
+    for noun in (operators, money, sessions, reconciliation, peers, usage, log, status):
+        app.include_router(noun.routes)
     problems.install(app)
     docs_page.install(app)
     app.add_middleware(Gate, token=token, usage=lambda: backend.usage)

@@ -8,7 +8,8 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from ocs.units import SessionId
+from ocs.errors import NotFound
+from ocs.units import SESSION_ID_OCTETS_MAX, SessionId
 
 _ESCAPE: Final = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
@@ -30,3 +31,19 @@ def _escaped(char: str) -> str:
 def session_id_of(path: bytes) -> SessionId:
     r"""Read a Session-Id from a percent-encoded path: its octets as they are, or `\xNN` escapes, or both."""
     return SessionId(_ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), unquote_to_bytes(path)))
+
+
+def session_in_path(path: bytes, before: bytes, after: bytes = b"") -> SessionId:
+    """Read the Session-Id in a path as it came: decoded by the framework it would lose octets that are no UTF-8.
+
+    Args:
+        path: the raw one, percent-encoded.
+        before, after: what stands around the Session-Id.
+
+    Raises:
+        NotFound: it is empty, or longer than any that is served.
+    """
+    session_id = session_id_of(path.removeprefix(before).removesuffix(after))
+    if not 0 < len(session_id) <= SESSION_ID_OCTETS_MAX:
+        raise NotFound(f"a Session-Id has 1 to {SESSION_ID_OCTETS_MAX} octets; this one has {len(session_id)}")
+    return session_id

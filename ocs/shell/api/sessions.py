@@ -16,11 +16,11 @@ from ocs.shell.api.explain import code_name, explain, request_name
 from ocs.shell.api.gate import PREFIX
 from ocs.shell.api.paging import Page, PageQuery, number_of, page_of
 from ocs.shell.api.problems import responses
-from ocs.shell.api.session_text import session_id_of, session_text
+from ocs.shell.api.session_text import session_in_path, session_text
 from ocs.shell.api.values import Body, CreditsText, OctetsText, TimeText, View, time_or_none, time_text
 from ocs.shell.books.rows import ServiceRow, SessionRow
 from ocs.state import Event
-from ocs.units import SESSION_ID_OCTETS_MAX, GroupIndex, SessionId
+from ocs.units import GroupIndex
 
 routes = router("sessions")
 
@@ -220,19 +220,6 @@ def history_entry(group: GroupIndex, event: Event) -> HistoryEntry | None:
     )
 
 
-def _asked_for(request: Request, suffix: bytes = b"") -> SessionId:
-    """Read the Session-Id from the path as it came: decoded by the framework it would lose octets that are no UTF-8.
-
-    Raises:
-        NotFound: it is empty, or longer than any that is served.
-    """
-    path: bytes = request.scope["raw_path"]
-    session_id = session_id_of(path.removeprefix(_PATH).removesuffix(suffix))
-    if not 0 < len(session_id) <= SESSION_ID_OCTETS_MAX:
-        raise NotFound(f"a Session-Id has 1 to {SESSION_ID_OCTETS_MAX} octets; this one has {len(session_id)}")
-    return session_id
-
-
 @routes.get("/sessions", responses=responses(404))
 async def list_sessions(backend: Behind, query: Annotated[SessionQuery, Query()]) -> Page[SessionSummary]:
     """List sessions, the newest first: those that run and those that ended."""
@@ -249,7 +236,7 @@ async def list_sessions(backend: Behind, query: Annotated[SessionQuery, Query()]
 @routes.get("/sessions/{session_id:path}", responses=responses(404), dependencies=ALONE)
 async def show_session(backend: Behind, request: Request, session_id: SessionPath) -> SessionView:
     """Show a session with its quotas, and explain each of its answers: why this code, why this quota."""
-    asked = _asked_for(request)
+    asked = session_in_path(request.scope["raw_path"], _PATH)
     books = await backend.books()
     row = await books.session(asked)
     if row is None:
@@ -269,7 +256,7 @@ async def terminate_session(
     backend: Behind, request: Request, session_id: SessionPath, body: Termination | None = None
 ) -> TerminationView:
     """Ask for a session's end: by ASR where the gateway honours it, else by refusing its next CCR-U."""
-    asked = _asked_for(request, _TERMINATE)
+    asked = session_in_path(request.scope["raw_path"], _PATH, _TERMINATE)
     reason = body.reason if body is not None else REASON_DEFAULT
     # Looked at before: once the command is durable nothing may fail any more.
     live = await backend.live()

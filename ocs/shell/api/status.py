@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ocs.errors import Unavailable
 from ocs.shell.api.door import ALONE, Behind
@@ -59,28 +59,34 @@ async def ready(backend: Behind) -> Ready | Response:
 async def metrics(backend: Behind) -> Response:
     """Give all samples in Prometheus text format; where core or follower is away, those of the other one."""
     live: Live | None = None
-    gauges: list[GaugeMetricFamily] = []
     read = backend.progress
+    samples: list[Metric] = [
+        CounterMetricFamily(
+            "ocs_reconciliation_incidents",
+            "sessions that did not match what was signed of them, and contradictions",
+            value=read.incidents,
+        )
+    ]
     try:
         live = await backend.live()
-        gauges += _lags(read, live)
-        gauges += _balances(await backend.state())
+        samples += _lags(read, live)
+        samples += _balances(await backend.state())
     except Unavailable:
         pass  # told by the samples that are there, and by the two below
-    gauges.append(GaugeMetricFamily("ocs_core_up", "whether the core answers", value=live is not None))
-    gauges.append(GaugeMetricFamily("ocs_ready", "whether nothing is wrong here", value=not backend.healthy))
+    samples.append(GaugeMetricFamily("ocs_core_up", "whether the core answers", value=live is not None))
+    samples.append(GaugeMetricFamily("ocs_ready", "whether nothing is wrong here", value=not backend.healthy))
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Gauges(gauges))
+    registry.register(_Samples(samples))
     text = generate_latest(registry).decode()
     return PlainTextResponse((live.metrics if live is not None else "") + text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-class _Gauges:
-    def __init__(self, gauges: list[GaugeMetricFamily]) -> None:
-        self._gauges = gauges
+class _Samples:
+    def __init__(self, samples: list[Metric]) -> None:
+        self._samples = samples
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._gauges
+        yield from self._samples
 
 
 def _lags(read: Progress, live: Live) -> list[GaugeMetricFamily]:

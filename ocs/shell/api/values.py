@@ -1,10 +1,11 @@
-"""What values look like in JSON: amounts and octets as decimal strings, times as RFC 3339 in UTC.
+"""What values look like in JSON: amounts and octets as decimal strings, times as RFC 3339 in UTC, days as its dates.
 
 Read from either a string or an integer, for people write both; a float is refused, because it cannot hold what money
 needs.  Unknown fields are refused, because a misspelt one would be obeyed as absent.
 """
 
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -13,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from ocs.units import CREDITS_MAX, SECOND, Credits, Octets, UnixMillis
 
 DIGITS_MAX: Final = len(str(CREDITS_MAX))
+DAY_LENGTH: Final = len("2027-01-15")
 
 
 def whole(value: object) -> int:
@@ -36,6 +38,18 @@ def whole(value: object) -> int:
     return number
 
 
+def calendar_day(value: object) -> date:
+    """Read a day of the calendar, written as 2027-01-15.
+
+    Raises:
+        PydanticCustomError: anything else.
+    """
+    if isinstance(value, str) and len(value) == DAY_LENGTH:
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise PydanticCustomError("day", "this is no day of the calendar", {"mend": "write it as 2027-01-15"})
+
+
 _WHOLE_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "string", "pattern": f"^[0-9]{{1,{DIGITS_MAX}}}$"},
@@ -50,8 +64,19 @@ OctetsIn = Annotated[
     Octets, BeforeValidator(whole), WithJsonSchema({**_WHOLE_SCHEMA, "description": "octets", "examples": ["1000"]})
 ]
 
+DayIn = Annotated[
+    date,
+    BeforeValidator(calendar_day),
+    WithJsonSchema({"type": "string", "format": "date", "description": "UTC", "examples": ["2027-01-15"]}),
+]
+
 CreditsText = Annotated[str, Field(pattern="^-?[0-9]+$", description="credits", examples=["250000"])]
 OctetsText = Annotated[str, Field(pattern="^[0-9]+$", description="octets", examples=["10000000"])]
+DifferenceText = Annotated[
+    str,
+    Field(pattern="^-?[0-9]+$", description="octets; below zero, less was signed than charged", examples=["-40000"]),
+]
+DayText = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="UTC", examples=["2027-01-15"])]
 TimeText = Annotated[
     str,
     WithJsonSchema(
@@ -69,6 +94,15 @@ def time_text(at: UnixMillis) -> str:
     """
     whole_seconds = datetime.fromtimestamp(at // SECOND, UTC)
     return f"{whole_seconds:%Y-%m-%dT%H:%M:%S}.{at % SECOND:03d}Z"
+
+
+def day_text(at: UnixMillis) -> str:
+    """Write the day of an instant, in UTC.
+
+    >>> day_text(UnixMillis(1_800_000_000_007))
+    '2027-01-15'
+    """
+    return datetime.fromtimestamp(at // SECOND, UTC).date().isoformat()
 
 
 def time_or_none(at: UnixMillis | int | None) -> str | None:

@@ -7,8 +7,8 @@ the journal at any time.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -17,14 +17,20 @@ from typing import Any, Final, Self
 import aiosqlite
 import structlog
 
+from ocs.channel.event import ChannelStepped, SessionBegun
+from ocs.channel.transition import Step
 from ocs.errors import BadConfiguration, JournalFault
+from ocs.shell.books.claims import claim_of
+from ocs.shell.books.comparisons import Comparisons
 from ocs.shell.books.posting import INTEGER_MAX, AccountEntry, Posting, ServiceEntry, SessionEntry, fit
+from ocs.shell.books.reconciliation import Reconciliation
 from ocs.shell.books.rows import OperatorRow, ServiceRow, SessionRow, TopUpRow
 from ocs.shell.books.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, UPGRADES
 from ocs.shell.books.usage_posting import ChannelEntry, SignedEntry, UsagePosting
 from ocs.shell.store.data_folder import FILE_MODE
 from ocs.state import Event
 from ocs.units import GroupIndex, SessionId, UnixMillis
+from ocs.usage.event import ReportRefused
 
 SIGNED_ID_OCTETS: Final = 16
 IN_ONE_QUERY: Final = 500
@@ -52,16 +58,19 @@ class Books:
 
     Attributes:
         index: the newest group in it.
+        reconciliation: reads what is compared with signed usage.
     """
 
     def __init__(self, connection: aiosqlite.Connection, path: Path, index: GroupIndex) -> None:
         self._connection = connection
         self._path = path
         self.index = index
+        self.reconciliation = Reconciliation(connection)
         self._accounts: dict[int, AccountEntry] = {}
         self._next_session = 1
         self._channels: dict[int, ChannelEntry] = {}
         self._leaves = 0
+        self._comparisons = Comparisons(connection)
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -105,6 +114,7 @@ class Books:
                 async for number, *values in rows:
                     books._channels[number] = ChannelEntry(*values)
             books._leaves = await _number(connection, "SELECT coalesce(max(leaf) + 1, 0) FROM commits")
+            await books._comparisons.open()
         except BaseException:
             await connection.close()
             raise
@@ -113,10 +123,15 @@ class Books:
     async def close(self) -> None:
         await self._connection.close()
 
+    @property
+    def incidents(self) -> int:
+        """Count the incidents of reconciliation so far."""
+        return self._comparisons.incidents
+
     # Writing
 
-    async def apply(self, batch: Sequence[tuple[GroupIndex, UnixMillis, Sequence[Event]]]) -> None:
-        """Post some groups in one transaction.
+    async def apply(self, batch: Sequence[tuple[GroupIndex, UnixMillis, Sequence[Event]]]) -> Counter[str]:
+        """Post some groups in one transaction; how many incidents of reconciliation they make, by their kind.
 
         Args:
             batch: index, time and events of each; they follow on `index`.
@@ -125,12 +140,20 @@ class Books:
             JournalFault: the file is damaged, or cannot be written.
         """
         assert batch[0][0] == self.index + 1, "each group is posted once"
-        named = {event.session_id for _, _, events in batch for event in events if hasattr(event, "session_id")}
+        events = [event for _, _, some in batch for event in some]
+        claims = {event: claim_of(event) for event in events if isinstance(event, ReportRefused)}
+        named = {event.session_id for event in events if hasattr(event, "session_id")}
+        named.update(claim.session_id for claim in claims.values() if claim is not None)
+        named.update(event.gy_session_id for event in events if isinstance(event, SessionBegun))
+        settles = any(isinstance(event, ChannelStepped) and event.step == Step.SETTLE for event in events)
         try:
-            usage = UsagePosting(self._channels, await self._signed_entries(named), self._leaves)
-            posting = Posting(self._accounts, await self._entries(named), self._next_session, usage)
-            for index, _, events in batch:
-                posting.post(index, events)
+            entries, signed = await self._entries(named), await self._signed_entries(named)
+            numbers = {one.number for one in entries.values()} | {one.session for one in signed.values()}
+            comparing = await self._comparisons.of(numbers, settles=settles)
+            usage = UsagePosting(self._channels, signed, self._leaves, comparing, claims)
+            posting = Posting(self._accounts, entries, self._next_session, usage)
+            for index, _, some in batch:
+                posting.post(index, some)
             index, at, _ = batch[-1]
             await self._write(posting, index, at)
         except sqlite3.DatabaseError as error:
@@ -138,6 +161,7 @@ class Books:
                 aside = _set_aside(self._path)
                 raise JournalFault(f"the books were damaged ({error}); set aside as {aside}, made again next") from None
             raise JournalFault(f"the books {self._path} cannot be written: {error}") from None
+        return comparing.told
 
     async def _write(self, posting: Posting, index: GroupIndex, at: UnixMillis) -> None:
         connection = self._connection
@@ -165,20 +189,23 @@ class Books:
             [row for session in posting.written for row in _service_rows(session)],
         )
         await self._write_usage(posting.usage)
+        await self._comparisons.write(posting.usage.comparing)
         await connection.execute("UPDATE progress SET group_index = ?, at = ?", (index, at))
         await connection.execute("COMMIT")
         # From here on these groups are in the books, and are not posted again.
         self._next_session, self._leaves = posting.next_session, posting.usage.leaves
+        self._comparisons.wrote(posting.usage.comparing)
         self.index = index
 
     async def _write_usage(self, usage: UsagePosting) -> None:
         connection = self._connection
         if usage.touched_sessions:
             await connection.executemany(
-                "INSERT INTO signed_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "state = excluded.state, last_at = excluded.last_at, seq = excluded.seq, up = excluded.up, "
-                "down = excluded.down, credits = excluded.credits, flags = excluded.flags",
-                [astuple(usage.sessions[session_id]) for session_id in sorted(usage.touched_sessions)],
+                f"INSERT INTO signed_sessions VALUES ({_marks(SignedEntry.__dataclass_fields__)}) "
+                "ON CONFLICT DO UPDATE SET state = excluded.state, last_at = excluded.last_at, seq = excluded.seq, "
+                "up = excluded.up, down = excluded.down, credits = excluded.credits, flags = excluded.flags, "
+                "signed = excluded.signed",
+                [_signed_values(usage.sessions[session_id]) for session_id in sorted(usage.touched_sessions)],
             )
         if usage.commits:
             await connection.executemany(
@@ -333,7 +360,7 @@ def check_version(version: int, path: Path) -> None:
         )
 
 
-def _marks(values: Sequence[object]) -> str:
+def _marks(values: Collection[object]) -> str:
     return ", ".join("?" * len(values))
 
 
@@ -356,6 +383,7 @@ def _account_row(operator: int, account: AccountEntry) -> tuple[object, ...]:
 
 
 _session_values: Final = attrgetter(*_SESSION_COLUMNS.split(", "))
+_signed_values: Final = attrgetter(*SignedEntry.__dataclass_fields__)
 _service_values: Final = attrgetter("tariff", "granted", "used", "charged", "overrun", "reserved", "result_code")
 
 

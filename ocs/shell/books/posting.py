@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ocs.balance.event import OperatorAdded, OperatorChanged, Reversed, TariffAdded, ToppedUp, TopUpKind, WrittenOff
+from ocs.channel.event import SessionBegun
 from ocs.credit_control.event import (
     AnswerDropped,
     EndCause,
@@ -128,7 +129,8 @@ class Posting:
             case Refused():
                 self._incident(index, event, "conflict", event.result_code, event.used, event.origin_host, event.detail)
             case Started():
-                self.add("INSERT INTO starts VALUES (?, ?, ?)", index, event.at, event.version)
+                self.usage.comparing.tolerance = event.tolerance
+                self.add("INSERT INTO starts VALUES (?, ?, ?, ?)", index, event.at, event.version, event.tolerance)
             case OperatorAdded():
                 self._operator(event)
             case OperatorChanged():
@@ -167,7 +169,8 @@ class Posting:
             case PeerRevoked():
                 self.add("DELETE FROM peers WHERE origin_host = ?", event.origin_host)
             case _:
-                self.usage.post(index, event, self.add)
+                named = self.sessions.get(event.gy_session_id) if isinstance(event, SessionBegun) else None
+                self.usage.post(index, event, named.number if named is not None else None, self.add)
 
     # Operators
 
@@ -216,9 +219,13 @@ class Posting:
         session.notes |= event.notes
         session.termination_cause = event.termination_cause or session.termination_cause
         session.state = _STATES[event.state]
+        self._compared(session, event)
         if event.state == State.ENDED:
             session.ended_at = event.at
             session.end_cause = _CAUSES[event.end_cause]
+            self.usage.comparing.ended(
+                index, event.at, session.number, terminated=event.end_cause == EndCause.TERMINATED
+            )
         for note in Note(event.notes & _TOLD) if event.notes & _TOLD else ():
             used = sum(step.used for step in event.services)
             self._incident(
@@ -230,6 +237,17 @@ class Posting:
                 session.origin_host,
                 f"peer {session.peer}",
             )
+
+    def _compared(self, session: SessionEntry, event: Stepped) -> None:
+        """Post to the comparison with what is signed, where the gateway signed when the session began."""
+        comparing = self.usage.comparing
+        if event.opening is not None:
+            begins = event.state == State.OPEN and not event.opening.emergency
+            if begins and session.operator is not None and comparing.gateways.signs(session.origin_host):
+                comparing.opened(session.number, session.operator, session.began_at)
+        if session.number in comparing.entries:
+            outstanding = sum(service.granted for service in session.services.values())
+            comparing.stepped(session.number, session.used, session.charged, outstanding)
 
     def _opened(self, event: Stepped) -> SessionEntry:
         opening = event.opening
@@ -303,6 +321,7 @@ class Posting:
         self._release(session)
         session.state, session.ended_at, session.last_at = "ended", event.at, event.at
         session.end_cause = _CAUSES[event.cause]
+        self.usage.comparing.ended(index, event.at, session.number, terminated=False)
 
     # Rows
 

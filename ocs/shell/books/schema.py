@@ -2,20 +2,21 @@
 
 from typing import Final
 
+from ocs.shell.books.reconciliation_tables import RECONCILIATION_TABLES
 from ocs.shell.books.usage_tables import USAGE_TABLES
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 CHANNELS_SINCE: Final = 2
 """The first format with keys, channels and reports."""
 
-UPGRADES: Final = {1: USAGE_TABLES}
+UPGRADES: Final = {1: USAGE_TABLES, 2: RECONCILIATION_TABLES}
 """What makes the next format of an older one."""
 
 APPLICATION_ID: Final = 0x4F435342
 """`OCSB`."""
 
-_TABLES: Final = """
+FIRST_TABLES: Final = """
 CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     group_index INTEGER NOT NULL,
@@ -163,4 +164,4 @@ JOIN sessions ON sessions.number = session_services.session
 LEFT JOIN operators ON operators.number = sessions.operator;
 """
 
-TABLES: Final = _TABLES + USAGE_TABLES
+TABLES: Final = FIRST_TABLES + "".join(UPGRADES.values())

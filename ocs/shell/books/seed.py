@@ -10,12 +10,14 @@ from ocs.reporting import SignedUsage
 from ocs.shell.books.posting import AccountEntry, Posting, ServiceEntry, SessionEntry
 from ocs.shell.books.usage_posting import ChannelEntry, SignedEntry, UsagePosting
 from ocs.state import State as Node
+from ocs.usage.keys import Role
 
 
 def posting(state: Node) -> Posting:
     """Give the rows of a state: operators, money, peers, and the sessions still in memory.
 
-    What a session was charged beyond the balance is not told apart there, and stands as charged.
+    What a session was charged beyond the balance is not told apart there, and stands as charged.  Sessions that began
+    before are not compared with what is signed: the state does not say all that was.
     """
     rows = Posting({}, {}, 1, UsagePosting({}, {}, state.signed.log.size))
     _operators(rows, state)
@@ -117,6 +119,8 @@ def _usage(rows: Posting, signed: SignedUsage) -> None:
             *(key, view.role.value, view.origin_host, view.valid_from, view.valid_from),
             *(view.valid_until, view.revoked_at),
         )
+        if view.role is Role.SGW and view.revoked_at is None:
+            rows.usage.comparing.gateways.add(key, view.origin_host)
     for bought in signed.purchases.values():
         rows.add(
             "INSERT INTO purchases VALUES (?, ?, ?, ?, ?)",
@@ -124,6 +128,9 @@ def _usage(rows: Posting, signed: SignedUsage) -> None:
         )
     for number, channel in signed.channels.by_number.items():
         rows.usage.channels[number] = ChannelEntry(channel.per_octets, channel.used, channel.commits)
+        rows.usage.comparing.channels.opened(number)
+        if channel.state == ChannelState.SETTLED:
+            rows.usage.comparing.channels.settled(number)
         reason = CloseReason(channel.reason).name.lower() if channel.reason else None
         rows.add(
             "INSERT INTO channels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
@@ -145,5 +152,6 @@ def _usage(rows: Posting, signed: SignedUsage) -> None:
             session.up,
             session.down,
             session.credits,
+            signed=session.octets,
         )
         rows.usage.touched_sessions.add(session_id)

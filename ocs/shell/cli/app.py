@@ -31,6 +31,7 @@ from ocs.shell.cli import journal as cli_journal
 from ocs.shell.cli import key as cli_key
 from ocs.shell.cli import operator as cli_operator
 from ocs.shell.cli import peer as cli_peer
+from ocs.shell.cli import reconcile as cli_reconcile
 from ocs.shell.cli import session as cli_session
 from ocs.shell.cli.options import ConfigOption
 from ocs.shell.cli.output import Output, OutputOption, printable, show
@@ -65,6 +66,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_operator.app, name="operator")
 app.add_typer(cli_session.app, name="session")
+app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_peer.app, name="peer")
 app.add_typer(cli_journal.app, name="journal")
 app.add_typer(cli_key.app, name="key")

@@ -112,7 +112,8 @@ class Follower:
 
     @property
     def progress(self) -> Progress:
-        return Progress(self._reading.fold.index, self._reading.bookkeeper.index)
+        bookkeeper = self._reading.bookkeeper
+        return Progress(self._reading.fold.index, bookkeeper.index, bookkeeper.books.incidents)
 
     async def state(self) -> State:
         reply = await self._ask(link.AskIndex(next(self._asks)))

@@ -22,10 +22,15 @@ from ocs.units import DataCredits, GroupIndex, SessionId
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The newest groups that are in the state and in the books; under a load that lasts the books come later."""
+    """The newest groups that are in the state and in the books; under a load that lasts the books come later.
+
+    Attributes:
+        incidents: of reconciliation, in the books as they are.
+    """
 
     folded: GroupIndex
     posted: GroupIndex
+    incidents: int
 
 
 class Backend(Protocol):

@@ -5,6 +5,7 @@ catch up later; neither the state that is read here nor the snapshots wait for t
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -44,6 +45,7 @@ class Bookkeeper(Pursuit):
         self.books = books
         self._digest = digest
         self._told_at = -TOLD_SECONDS
+        self._differing: Counter[str] = Counter()
 
     @classmethod
     async def open(cls, folder: DataFolder, reader: JournalReader, history: History) -> Self:
@@ -73,8 +75,17 @@ class Bookkeeper(Pursuit):
         return self.behind_seconds() < GIVES_WAY_SECONDS
 
     async def between(self) -> None:
-        """Tell of books that have not caught up for long."""
+        """Tell of sessions that do not match, and of books that have not caught up for long."""
         now = asyncio.get_running_loop().time()
+        if self._differing and self.index >= self.target:
+            # Once for all batches of a catch-up: books that are made again would tell a month's, each in a line.
+            log.warning(
+                "sessions do not match what was signed of them",
+                sessions=self._differing.total(),
+                causes=dict(self._differing),
+                mend="see `ocs reconcile incidents`, and docs/reconciliation.md for what each cause asks for",
+            )
+            self._differing.clear()
         if self.behind_seconds() >= GIVES_WAY_SECONDS and now >= self._told_at + TOLD_SECONDS:
             self._told_at = now
             log.warning(
@@ -93,7 +104,7 @@ class Bookkeeper(Pursuit):
                 follows(group, index, digest)
             batch.append((group.index, group.at, records.decode(group.payload)))
             index, digest = group.index, group.digest
-        await self.books.apply(batch)
+        self._differing += await self.books.apply(batch)
         self._digest = digest
 
 

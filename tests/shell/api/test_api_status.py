@@ -77,7 +77,11 @@ def test_metrics_tell_a_lag_where_balances_would_be_old(door: Door) -> None:
 def test_metrics_of_a_core_that_is_away_say_so(door: Door) -> None:
     door.backend.lost = True
     door.backend.faults = {"core": "not connected"}
-    assert samples(door) == {("ocs_core_up", ""): 0, ("ocs_ready", ""): 0}
+    assert samples(door) == {
+        ("ocs_core_up", ""): 0,
+        ("ocs_ready", ""): 0,
+        ("ocs_reconciliation_incidents_total", ""): 0,
+    }
 
 
 def test_no_metric_names_a_subscriber_or_a_session(door: Door) -> None:

@@ -11,15 +11,17 @@ from ledger_node import GATEWAY
 from ocs import command as cmd
 from ocs.shell.books import seed
 from ocs.shell.books.books import Books
-from ocs.shell.books.schema import SCHEMA_VERSION
-from ocs.shell.books.usage_tables import USAGE_TABLES
+from ocs.shell.books.schema import FIRST_TABLES, SCHEMA_VERSION, UPGRADES
 from ocs.signed.ed25519 import SeedSigner, signer_of
 from ocs.units import GroupIndex
 from ocs.usage.rotation import KeyRotation, seal
 from signed_reports import NETWORK, SGW
 from signing_node import EPOCH_MS, SigningNode
 
-TABLES = ("signers", "purchases", "channels", "signed_sessions", "commits", "refused_reports", "disputes")
+TABLES = (
+    *("signers", "purchases", "channels", "signed_sessions", "commits", "refused_reports", "disputes"),
+    *("comparisons", "reconciliation_incidents"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +129,22 @@ def test_they_may_begin_with_a_state(node: SigningNode, tmp_path: Path) -> None:
         assert [[row[at] for at in kept] for row in seeded[table]] == [[row[at] for at in kept] for row in whole[table]]
 
 
-def test_books_of_the_first_format_get_the_tables_they_lack(tmp_path: Path) -> None:
-    path = tmp_path / "books.sqlite"
+@pytest.mark.parametrize("version", [1, 2])
+def test_books_of_an_older_format_get_what_they_lack(tmp_path: Path, node: SigningNode, version: int) -> None:
+    path, fresh = tmp_path / "books.sqlite", tmp_path / "fresh.sqlite"
+    posted(fresh, node, lambda left: left)
+    connection = sqlite3.connect(path)
+    connection.executescript(FIRST_TABLES + "".join(UPGRADES[one] for one in range(1, version)))
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute("INSERT INTO progress VALUES (1, 7, 9)")
+    connection.execute("INSERT INTO starts VALUES (1, 9, '0.1.0')")
+    if version == 2:
+        connection.execute("INSERT INTO channels VALUES (1, x'01', 9, 1, 9, 9, 9, 'open', NULL, 9, 0, 0, NULL)")
+        connection.execute(
+            "INSERT INTO signed_sessions VALUES (x'02', x'03', 1, x'04', x'05', 'running', 9, 9, 3, 40, 2, 9, 0)"
+        )
+    connection.commit()
+    connection.close()
 
     async def run() -> GroupIndex:
         books = await Books.open(path)
@@ -136,19 +152,20 @@ def test_books_of_the_first_format_get_the_tables_they_lack(tmp_path: Path) -> N
         await books.close()
         return index
 
-    asyncio.run(run())
-    connection = sqlite3.connect(path)
-    for table in TABLES:
-        assert f"CREATE TABLE {table}" in USAGE_TABLES
-    for table in reversed(TABLES):
-        connection.execute(f"DROP TABLE {table}")
-    connection.execute("PRAGMA user_version = 1")
-    connection.execute("UPDATE progress SET group_index = 7, at = 9")
-    connection.commit()
-    connection.close()
-
     assert asyncio.run(run()) == 7
-    assert rows(path) == {table: [] for table in TABLES}
+    assert columns(path) == columns(fresh)
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert connection.execute("SELECT * FROM starts").fetchall() == [(1, 9, "0.1.0", 1_000_000)]
+    signed = connection.execute("SELECT seq, up, down, session, signed FROM signed_sessions").fetchall()
+    assert signed == ([(3, 40, 2, None, 42)] if version == 2 else [])
     connection.close()
+
+
+def columns(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Give the tables, views and indices of a file, with their columns."""
+    connection = sqlite3.connect(path)
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master ORDER BY name")]
+    found = {name: list(connection.execute(f"SELECT * FROM pragma_table_xinfo('{name}')")) for name in names}
+    connection.close()
+    return found

@@ -67,7 +67,8 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 COMMANDS = dict(commands(typer.main.get_command(app)))
 CONTRACT = """serve  operator add  operator list  operator show  operator top-up  session list  session show
 session terminate  peer list  peer allow  peer revoke  journal verify  doctor  decode  version  config check
-config explain  key new  key show"""
+config explain  key new  key show  reconcile sessions  reconcile show  reconcile days
+reconcile incidents  reconcile check"""
 
 
 def test_the_commands_of_the_contract_are_there() -> None:

@@ -328,10 +328,10 @@ def test_what_was_dropped_from_memory_is_all_that_the_books_must_have(
 
     async def as_far_as_allowed(
         books: Books, batch: Sequence[tuple[GroupIndex, UnixMillis, Sequence[Event]]], apply: Any = Books.apply
-    ) -> None:
+    ) -> Any:
         if batch[-1][0] > allowed[0]:
             await asyncio.Event().wait()
-        await apply(books, batch)
+        return await apply(books, batch)
 
     async def act(reading: Reading) -> None:
         await reading.fold.reach(folder.journal.last)
