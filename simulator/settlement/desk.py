@@ -25,6 +25,9 @@ from simulator.settlement.spool import Book, Report, Signed, Spool, SpoolError, 
 BEGIN_ANEW: Final = frozenset({"channel_closed", "wrong_channel", "no_session"})
 """Refusals after which the Gy session goes on as another signed session, in the channel that is active then."""
 
+CONFLICTS_MAX: Final = 10
+"""How often a session that begins anew is tried while the server has not ended the one before: some five minutes."""
+
 SESSION_FALLS: Final = frozenset({"equivocation", "session_ended"})
 """Refusals after which the server takes nothing more of a signed session."""
 
@@ -235,7 +238,9 @@ class Desk:
         session = book.session
         if session is None or session.session_id != report.session_id:
             return
-        if outcome.code in BEGIN_ANEW:
+        # A channel's grace is over a moment before it settles, and so before what ran in it has ended for the server.
+        early = report.seq == 0 and outcome.code == "grant_conflict" and 0 < book.tries <= CONFLICTS_MAX
+        if outcome.code in BEGIN_ANEW or early:
             book.home, book.session, book.over = session.home, None, False
             if book.newest is not None:
                 self.spool.take_back(book.newest, book.newest_at_ms)

@@ -43,6 +43,15 @@ def test_every_scene_is_signed(server: OcsServer, tmp_path: Path, way: str) -> N
     server.play("standard", "--sign", "--sgw-key", str(sgw), "--miner-key", str(miner), "--network", NETWORK, *grpc)
     assert server.api.get("/api/v1/log/key").json()["size"] > 20
 
+    # No signature shows an inflation within the tolerance: the comparison with Gy alone does, to the octet.
+    rows = server.api.get("/api/v1/reconciliation/sessions", params={"limit": 100}).json()["items"]
+    differences = [int(row["difference"]) for row in rows]
+    assert [one for one in differences if one > 0] == [1]
+    for row in rows:
+        if row["difference"] == "1":
+            assert (row["state"], row["cause"]) == ("within_tolerance", "tolerated")
+    assert differences.count(0) > 8
+
 
 def test_kill_9_of_server_and_forwarder_loses_nothing(server: OcsServer, tmp_path: Path) -> None:
     """Sessions go on over Gy while the forwarder dies, the follower dies, the whole server dies, and all come back."""

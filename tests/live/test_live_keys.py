@@ -1,6 +1,8 @@
 """A deployment's first steps with signed usage, on the command line alone."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,19 @@ def told(server: OcsServer, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run what needs no server."""
+    return subprocess.run(
+        [sys.executable, "-m", "ocs", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
 def test_from_keys_to_a_channel(server: OcsServer, tmp_path: Path) -> None:
     server.add_operator(credit=10**12)
     names = ("sgw", "miner", "next")
     keys = {name: (str(tmp_path / f"{name}.pem"), str(tmp_path / f"{name}.pub.pem")) for name in names}
     for private, public in keys.values():
-        assert server.ocs("key", "new", private, "--public", public).returncode == 0
+        assert alone("key", "new", private, "--public", public).returncode == 0
     pair = ("--origin-host", "sgw.visited.example", "--sgw", keys["sgw"][1], "--miner", keys["miner"][1])
     too_soon = server.ocs("key", "add", *pair)
     assert too_soon.returncode == 5, too_soon.stderr
@@ -48,7 +57,7 @@ def test_from_keys_to_a_channel(server: OcsServer, tmp_path: Path) -> None:
     assert int(account["available"]) + int(account["locked"]) == 900_000
 
     rotated = told(server, "key", "rotate", keys["miner"][0], keys["next"][0])
-    assert rotated["new_key"] == told(server, "key", "show", keys["next"][0])["public_key"]
+    assert rotated["new_key"] == json.loads(alone("key", "show", keys["next"][0], "-o", "json").stdout)["public_key"]
     assert server.ocs("key", "revoke", keys["miner"][1], "--reason", "replaced").returncode == 0
     listed = {one["public_key"]: one for one in told(server, "key", "list")}
     assert listed[rotated["old_key"]]["revoked_at"] is not None
@@ -57,15 +66,15 @@ def test_from_keys_to_a_channel(server: OcsServer, tmp_path: Path) -> None:
     opened = told(server, "channel", "open", "--amount", "100")
     assert told(server, "channel", "close", opened["channel_id"])["reason"] == "owner"
     assert server.ocs("channel", "close", str(opened["number"])).returncode == 5
-    assert server.ocs("channel", "show", "99").returncode == 2 or server.ocs("channel", "show", "99").returncode == 1
+    assert server.ocs("channel", "show", "99").returncode == 2
     server.verify()
 
 
 def test_a_key_file_is_no_other_file(tmp_path: Path, server: OcsServer) -> None:
     private, public = str(tmp_path / "a.pem"), str(tmp_path / "a.pub.pem")
-    assert server.ocs("key", "new", private, "--public", public).returncode == 0
-    assert server.ocs("key", "new", private).returncode == 5
-    assert server.ocs("key", "new", str(tmp_path / "b.pem"), "--public", public).returncode == 5
+    assert alone("key", "new", private, "--public", public).returncode == 0
+    assert alone("key", "new", private).returncode == 5
+    assert alone("key", "new", str(tmp_path / "b.pem"), "--public", public).returncode == 5
     (tmp_path / "c.pem").write_text("nothing")
     refused = server.ocs("key", "add", "--origin-host", "a", "--sgw", str(tmp_path / "c.pem"), "--miner", public)
     assert refused.returncode == 3

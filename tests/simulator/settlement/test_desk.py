@@ -54,6 +54,7 @@ def drain(desk: Desk, door: NodeDoor) -> None:
         if not desk.spool.busy():
             return
         door.node.later(AGAIN_MS_MAX)
+        door.node.tend()
     raise AssertionError(f"not drained: {desk.spool.counts()}, {desk.last_unproven}")
 
 
@@ -179,6 +180,41 @@ def test_what_came_too_late_for_its_channel_is_signed_in_the_next(tmp_path, node
     drain(forwarder, door)
     assert counted(node, "sgw;1;1") == 333
     assert forwarder.spool.signed_octets("sgw;1;1").total == 333
+
+
+def test_a_channel_whose_grace_is_over_and_that_has_not_settled_yet(tmp_path, node, door):
+    """For a moment the old session still runs while its channel takes nothing more: the new one is tried again."""
+    forwarder, gateway = desk(tmp_path / "spool"), Gateway(node)
+    forwarder.take([gateway.attach("sgw;1;1"), gateway.use("sgw;1;1", 100, 200)], node.now)
+    drain(forwarder, door)
+    node.channel(10**5, epochs=24)
+    node.step(cmd.CloseChannel(node.state.signed.channels.by_number[1].channel_id))
+    node.tend()
+    gateway.use("sgw;1;1", 10, 20)  # its grant binds it to the new channel
+    node.later(2 * 3_600_000)
+    forwarder.take([gateway.use("sgw;1;1", 1, 2)], node.now)
+    for _ in range(3):
+        sign(forwarder, door)
+        send(forwarder, door)
+        node.later(AGAIN_MS_MAX)
+    codes = [code for _, code, _ in forwarder.spool.refusals()]
+    assert codes[:3] == ["channel_closed", "grant_conflict", "no_session"]
+    drain(forwarder, door)
+    assert counted(node, "sgw;1;1") == 333
+    assert forwarder.spool.signed_octets("sgw;1;1").total == 333
+
+
+def test_a_session_that_is_anothers_is_not_tried_for_ever(tmp_path, node, door):
+    """A spool that was lost: the session that it had begun runs, and nobody can end it."""
+    gateway = Gateway(node)
+    lost = desk(tmp_path / "lost")
+    lost.take([gateway.attach("sgw;1;1"), gateway.use("sgw;1;1", 100, 200)], node.now)
+    drain(lost, door)
+    forwarder = desk(tmp_path / "spool", 2)
+    forwarder.take([gateway.use("sgw;1;1", 10, 20)], node.now)
+    drain(forwarder, door)
+    assert [code for _, code, _ in forwarder.spool.refusals()] == ["grant_conflict", "no_session"]
+    assert counted(node, "sgw;1;1") == 300
 
 
 def test_an_init_for_a_channel_that_drains_begins_anew(tmp_path, node, door):
@@ -444,7 +480,7 @@ class Forwarding(RuleBasedStateMachine):
                 assert counted(self.node, name) == used.total, (name, self.desk.spool.refusals())
         assert self.desk.unproven == 0
         codes = {code for _, code, _ in self.desk.spool.refusals()}
-        assert codes <= {"channel_closed", "wrong_channel", "no_session", "no_channel"}, codes
+        assert codes <= {"channel_closed", "wrong_channel", "no_session", "no_channel", "grant_conflict"}, codes
 
     def _unsettled(self) -> int:
         channels = self.node.state.signed.channels.by_number.values()
