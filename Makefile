@@ -45,7 +45,7 @@ proto: $(VENV)/.stamp  ## write ocs/wire_pb again from proto/*.proto
 
 soak: $(VENV)/.stamp  ## the long runs: hundreds of kills, thousands of histories; seeds and counts are printed
 	@HYPOTHESIS_PROFILE=soak KILLS=100 FUZZ_MESSAGES=200000 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
-		tests/stateful tests/fuzz tests/faults/test_faults_of_framing.py tests/live/test_live_kills.py \
+		tests/stateful tests/fuzz tests/faults/test_faults_of_framing.py tests/live/test_live_kills.py tests/live/test_live_usage_kills.py \
 		tests/faults/test_faults_of_kills.py \
 		tests/shell/cli/test_capture.py tests/shell/books/test_books.py
 
