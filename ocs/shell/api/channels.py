@@ -1,9 +1,11 @@
 """Data credits, the channels that lock them, what was signed in each, and what was refused."""
 
 import base64
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path, Query, Response
+from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
 from ocs import command as cmd
@@ -33,6 +35,7 @@ Number = Annotated[int, Path(ge=1, le=CREDITS_MAX)]
 StateName = Literal["open", "draining", "closing", "settled"]
 ReasonName = Literal["exhausted", "epoch_end", "owner", "dispute"]
 ID_DIGITS: Final = 64
+SENT_OCTETS: Final = 256 * 1024
 
 
 class AccountView(View):
@@ -395,6 +398,30 @@ async def close_channel(backend: Behind, channel_id: ChannelPath) -> ChannelView
     closed = _in_memory(await backend.state(), channel_id)
     assert closed is not None
     return _view(closed)
+
+
+@routes.get("/channels/{channel_id}/closure", responses=responses(404), dependencies=ALONE, response_class=Response)
+async def channel_closure(backend: Behind, channel_id: ChannelPath) -> Response:
+    """Give the closure of a settled channel: a file that `ocs-verify` checks without this server (docs/closures.md)."""
+    number = await channel_number(backend, channel_id)
+    pieces = backend.usage.log.closure(number)
+    name = f'attachment; filename="channel-{number}.closure"'
+    return StreamingResponse(
+        _gathered(pieces), media_type="application/octet-stream", headers={"Content-Disposition": name}
+    )
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Join small pieces: each one that is sent costs as much as many octets."""
+    some: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece)
+        if size >= SENT_OCTETS:
+            yield b"".join(some)
+            some, size = [], 0
+    yield b"".join(some)
 
 
 # What was signed
