@@ -1,8 +1,8 @@
 """`make together`: Gy and signed usage side by side for ten minutes, then both ledgers are held against each other.
 
 Signing gateways run sessions, report over Gy and have every octet signed, channel after channel; beside them a gateway
-that signs nothing sends 1,000 CCRs a second.  At the end reconciliation must show no unexplained octet, the audit of the
-log must hold, and `ocs journal verify` be clean.  TOGETHER_SECONDS=600.
+that signs nothing sends 1,000 CCRs a second.  At the end reconciliation must show no unexplained octet, the audit of
+the log must hold, and `ocs journal verify` be clean.  TOGETHER_SECONDS=600.
 """
 
 import json

@@ -1,5 +1,6 @@
 """`ocs channel`: data credits, and the channels that lock them."""
 
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -106,6 +107,21 @@ def show_one(
     with connect(config, server) as client:
         found = client.get(f"/channels/{path_part(channel)}")
     _show_channel(output, found)
+
+
+@app.command("closure")
+def fetch_closure(
+    channel: ChannelArgument,
+    file: Annotated[Path, typer.Argument(help="A new file.")],
+    config: ConfigOption = None,
+    server: ServerOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Fetch the closure of a settled channel: what `ocs-verify` checks without a server."""
+    with connect(config, server) as client:
+        octets = client.download(f"/channels/{path_part(channel)}/closure", file)
+    told = {"file": str(file), "octets": octets, "check": f"ocs-verify {file}"}
+    show(output, told, list(told), [[str(value) for value in told.values()]])
 
 
 @app.command("close")
