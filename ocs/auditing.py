@@ -250,7 +250,7 @@ class _Auditor:
                     window.clear()
         except Malformed as error:
             # The window has entries that come before this one, and so may have the first fault.
-            place = f"entry {tree.size}"
+            place = f"entry {tree.size}" if tree.size < close.log_size else "the end of the file"
             self._count(recount, window, verify_one)
             raise _Faulty(Fault(error.code, place, error.detail)) from None
         self._count(recount, window, verify_one)
@@ -335,8 +335,16 @@ def _verifier(opened: ChannelOpen) -> VerifyOne:
         report = one.report
         if isinstance(report, SessionInit) and report.tariff_id != opened.tariff_id:
             return Malformed(f"the channel's tariff is {opened.tariff_id}", Refusal.WRONG_CHANNEL)
-        of_usage = (report.seq, report.cum_bytes, report.final) if isinstance(report, Usage) else (0, 0, False)
-        keys = report.sgw_key, report.miner_key
-        return Counted(one.countersign_id, report.channel_id, report.session_id, *keys, *of_usage)
+        usage = report if isinstance(report, Usage) else None
+        return Counted(
+            countersign_id=one.countersign_id,
+            channel_id=report.channel_id,
+            session_id=report.session_id,
+            sgw_key=report.sgw_key,
+            miner_key=report.miner_key,
+            seq=usage.seq if usage else 0,
+            octets=usage.cum_bytes if usage else 0,
+            final=usage is not None and usage.final,
+        )
 
     return verify_one

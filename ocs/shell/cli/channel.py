@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import typer
 
+from ocs.shell.cli import verify_closure
 from ocs.shell.cli.client import Json, connect, path_part
 from ocs.shell.cli.operator import grouped
 from ocs.shell.cli.options import ConfigOption, ServerOption
@@ -135,6 +136,9 @@ def close(
     with connect(config, server) as client:
         found = client.post(f"/channels/{path_part(channel)}/close", {})
     _show_channel(output, found)
+
+
+app.command("verify")(verify_closure.verify)
 
 
 def _show_channel(output: Output, found: Json) -> None:
