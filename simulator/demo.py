@@ -46,7 +46,7 @@ DRY_AT: Final = 0.25
 TOP_UP_AT: Final = 0.5
 """Parts of the show after which the third operator's credit is used up, and is topped up."""
 
-EPOCHS: Final = 6
+EPOCHS: Final = 4
 """Of channels in the show: one that opened early settles before its end."""
 
 EPOCH_SECONDS_MIN: Final = 2

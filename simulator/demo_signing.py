@@ -21,8 +21,8 @@ from simulator.settlement.keys import Key
 from simulator.settlement.signing import Signing
 from simulator.signed_usage import SignedUsage, signed_usage
 
-FIRST_CREDITS: Final = 1_000
-"""Two channels open on these that a handful of sessions fill; the next ones are large."""
+FIRST_CREDITS: Final = 6_000
+"""Two channels open on these that the first subscribers use up; the next ones are large, and end with their epoch."""
 
 MORE_CREDITS: Final = 10_000_000
 CHANNEL_SECONDS: Final = 10.0

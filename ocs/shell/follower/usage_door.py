@@ -292,7 +292,8 @@ class UsageDoor:
         if hold is None or (sender is not None and not self._is_gateways(sender, hold.gateway)):
             return Active(None, 0, 0)
         channel = channels.by_number.get(hold.bound)
-        if channel is None or channel.state != ChannelState.OPEN:
+        is_over = channel is not None and channel.state == ChannelState.CLOSING and self._now() >= channel.settles_at
+        if channel is None or channel.state == ChannelState.SETTLED or is_over:
             return Active(None, 0, hold.granted)  # the next grant binds it to another
         return Active(channel.channel_id, channel.tariff, hold.granted)
 
