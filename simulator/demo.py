@@ -49,7 +49,7 @@ TOP_UP_AT: Final = 0.5
 EPOCHS: Final = 4
 """Of channels in the show: one that opened early settles before its end."""
 
-EPOCH_SECONDS_MIN: Final = 2
+EPOCH_SECONDS_MIN: Final = 8
 EPOCH_SECONDS_MAX: Final = 3600
 
 NEXT: Final = """

@@ -21,8 +21,8 @@ from simulator.settlement.keys import Key
 from simulator.settlement.signing import Signing
 from simulator.signed_usage import SignedUsage, signed_usage
 
-FIRST_CREDITS: Final = 6_000
-"""Two channels open on these that the first subscribers use up; the next ones are large, and end with their epoch."""
+FIRST_CREDITS: Final = 300
+"""Two channels open on these that a few subscribers use up; the next two are large, and end with their epoch."""
 
 MORE_CREDITS: Final = 10_000_000
 CHANNEL_SECONDS: Final = 10.0
@@ -53,9 +53,10 @@ class SignedHalf:
             ApiError: the server did not do its part.
         """
         await self._accounts.buy_credits(FIRST_CREDITS, "demo")
-        await self._wait_for_channels()
+        await self._wait_for_channels(2)
         await self._accounts.add_keys(self._host, self._sgw.signer.hex(), self._miner.signer.hex())
         await self._accounts.buy_credits(MORE_CREDITS, "demo")
+        await self._wait_for_channels(4)
         self._log_key = await self._accounts.log_key()
         with TemporaryDirectory(prefix="ocs-demo-spool-") as folder:
             signing = Signing(
@@ -68,11 +69,11 @@ class SignedHalf:
             async with signed_usage(signing) as signed:
                 yield signed
 
-    async def _wait_for_channels(self) -> None:
+    async def _wait_for_channels(self, count: int) -> None:
         until = time.monotonic() + CHANNEL_SECONDS
-        while len(await self._accounts.channels()) < 2:
+        while len(await self._accounts.channels()) < count:
             if time.monotonic() > until:
-                raise ApiError(f"no channel opened within {CHANNEL_SECONDS:g} s of the first data credits")
+                raise ApiError(f"{count} channels did not open within {CHANNEL_SECONDS:g} s")
             await asyncio.sleep(LOOKED_AT_SECONDS)
 
     async def read(self) -> None:

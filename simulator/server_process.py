@@ -30,10 +30,14 @@ usage:
   listen: "127.0.0.1:{usage_port}"
   epoch_seconds: {epoch_seconds}
   per_octets: {per_octets}
+  channel_credits: {channel_credits}
 """
 
 PER_OCTETS: Final = 200_000
 """What a data credit pays for in the demo: a grant is some tens of credits."""
+
+CHANNEL_CREDITS: Final = 20_000
+"""What a channel of the demo locks: enough for an epoch, and little enough that it is seen to fill."""
 
 EPOCH_SECONDS: Final = 3600
 
@@ -79,6 +83,7 @@ class ServerProcess:
                 usage_port=self.usage_port,
                 epoch_seconds=self.epoch_seconds,
                 per_octets=PER_OCTETS,
+                channel_credits=CHANNEL_CREDITS,
             )
         )
         with self._log.open("wb") as log:
