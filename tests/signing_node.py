@@ -35,6 +35,8 @@ class Sgw:
     up: int = 0
     down: int = 0
     said: list[bytes] = field(default_factory=list)
+    signer: SeedSigner = SGW
+    miner: SeedSigner = MINER
 
 
 class SigningNode(Node):
@@ -105,9 +107,10 @@ class SigningNode(Node):
 
     # SGW and miner
 
-    def begin(self, name: str, **changes: Any) -> Sgw:
+    def begin(self, name: str, *, signer: SeedSigner = SGW, miner: SeedSigner = MINER, **changes: Any) -> Sgw:
         """Let the SGW begin a signed session, and have it counted."""
-        sgw = Sgw(secrets.token_bytes(16), self.held_in(name).channel_id, name)
+        session_id, channel_id = secrets.token_bytes(16), self.held_in(name).channel_id
+        sgw = Sgw(session_id, channel_id, name, signer=signer, miner=miner)
         told = self.report(self.init(sgw, **changes))
         assert not hasattr(told, "code"), told
         return sgw
@@ -119,8 +122,8 @@ class SigningNode(Node):
             "network": NETWORK,
             "channel_id": sgw.channel_id,
             "session_id": sgw.session_id,
-            "sgw_key": signer_of(SGW.public_key),
-            "miner_key": signer_of(MINER.public_key),
+            "sgw_key": signer_of(sgw.signer.public_key),
+            "miner_key": signer_of(sgw.miner.public_key),
             "subscriber_tag": bytes(32),
             "rat": 6,
             "operator": "00101",
@@ -129,9 +132,9 @@ class SigningNode(Node):
             "granted_bytes": hold.granted if hold is not None else 0,
             "tariff_id": 1,
         }
-        inner = signed(SessionInit(**fields | changes))  # type: ignore[arg-type]  # as the names say
+        inner = signed(SessionInit(**fields | changes), sgw.signer)  # type: ignore[arg-type]  # as the names say
         sgw.last_id = envelope.message_id(envelope.decode(inner))
-        return self.countersign(inner, sgw.channel_id)
+        return self.countersign(inner, sgw.channel_id, by=sgw.miner)
 
     def usage(self, sgw: Sgw, up: int, down: int = 0, *, final: bool = False, **changes: Any) -> bytes:
         """Write the next report: `up` and `down` more than before; `changes` of fields make it another one."""
@@ -141,8 +144,8 @@ class SigningNode(Node):
             "network": NETWORK,
             "channel_id": sgw.channel_id,
             "session_id": sgw.session_id,
-            "sgw_key": signer_of(SGW.public_key),
-            "miner_key": signer_of(MINER.public_key),
+            "sgw_key": signer_of(sgw.signer.public_key),
+            "miner_key": signer_of(sgw.miner.public_key),
             "seq": sgw.seq,
             "cum_up_bytes": sgw.up,
             "cum_down_bytes": sgw.down,
@@ -152,14 +155,14 @@ class SigningNode(Node):
             "cc_request_number": sgw.seq,
             "final": final,
         }
-        inner = signed(Usage(**fields | changes))  # type: ignore[arg-type]  # as the names say
+        inner = signed(Usage(**fields | changes), sgw.signer)  # type: ignore[arg-type]  # as the names say
         sgw.last_id = envelope.message_id(envelope.decode(inner))
-        return self.countersign(inner, sgw.channel_id)
+        return self.countersign(inner, sgw.channel_id, by=sgw.miner)
 
-    def countersign(self, inner: bytes, channel_id: bytes, **changes: Any) -> bytes:
+    def countersign(self, inner: bytes, channel_id: bytes, *, by: SeedSigner = MINER, **changes: Any) -> bytes:
         self.miner_seq += 1
         return countersigned(
-            inner, **{"channel_id": channel_id, "received_at_ms": self.now, "miner_seq": self.miner_seq} | changes
+            inner, by, **{"channel_id": channel_id, "received_at_ms": self.now, "miner_seq": self.miner_seq} | changes
         )
 
     # The follower's part

@@ -12,7 +12,7 @@ from typing import Final
 
 from ocs.channel import record
 from ocs.channel.channel import Channel, Summary
-from ocs.channel.leaf import split
+from ocs.channel.leaf import Leaf, take
 from ocs.channel.record import (
     NO_COMMIT,
     ChannelClose,
@@ -84,13 +84,24 @@ class Recount:
         Raises:
             Malformed: it is not what must follow; the code says which rule it breaks.
         """
-        payload, countersigned = split(leaf)
-        commit = Commit.decode(payload)
+        parts = take(leaf)
+        self.count(parts, lambda: read(parts.countersigned))
+
+    def count(self, leaf: Leaf, read: Callable[[], Counted]) -> None:
+        """Count the channel's next leaf, its parts taken already.
+
+        Args:
+            read: gives what its report says, or raises as `Read` does; called once the Commit is in its place.
+
+        Raises:
+            Malformed: as `add`.
+        """
+        commit = leaf.commit
         if commit.channel_id != self.channel_id:
             raise Malformed("the leaf is another channel's", Refusal.WRONG_CHANNEL)
         if commit.index != self.commits or commit.prev_commit != self.last_commit:
             raise Malformed(f"commit {commit.index} does not follow commit {self.commits - 1}", Refusal.WRONG_SUM)
-        report = read(countersigned)
+        report = read()
         if report.countersign_id != commit.countersign_id:
             raise Malformed("the commit names another report", Refusal.INNER_MISMATCH)
         said = report.channel_id, report.session_id, report.miner_key, report.seq
@@ -105,7 +116,7 @@ class Recount:
         summary = self.summaries.setdefault(commit.miner_key, Summary())
         summary.count(cost, octets, begins=commit.seq == 0)
         self.commits += 1
-        self.last_commit = commit_id(payload)
+        self.last_commit = commit_id(leaf.payload)
 
     def _session(self, commit: Commit, report: Counted) -> tuple[int, int]:
         """Give what a report adds to its session: octets and credits."""

@@ -6,7 +6,7 @@ and is read from its head up to there.  Only this one spelling of a Commit is ta
 Commit with its envelope has one leaf.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from ocs.channel.record import Commit
 from ocs.signed.malformed import Malformed
@@ -14,9 +14,24 @@ from ocs.signed.malformed import Malformed
 LEAF_OCTETS_MAX: Final = 65_535
 """A tile has two octets for a leaf's length (c2sp.org/tlog-tiles)."""
 
+_HEAD: Final = b"\x08\x01\x12\x20"  # version 1; field 2, delimited, 32 octets
 _PREV_COMMIT: Final = b"\x62\x20"  # field 12, delimited, 32 octets
 _PREV_COMMIT_OCTETS: Final = len(_PREV_COMMIT) + 32
 _VARINT: Final = 0
+
+
+class Leaf(NamedTuple):
+    """The parts of a leaf.
+
+    Attributes:
+        commit: what its head says.
+        payload: that head, as it stands there.
+        countersigned: the envelope behind it, not read.
+    """
+
+    commit: Commit
+    payload: bytes
+    countersigned: bytes
 
 
 def join(commit: bytes, countersigned: bytes) -> bytes:
@@ -26,17 +41,33 @@ def join(commit: bytes, countersigned: bytes) -> bytes:
     return leaf
 
 
+def take(leaf: bytes) -> Leaf:
+    """Read a leaf's Commit, and leave the envelope behind it as it is.
+
+    Raises:
+        Malformed: it does not begin with a Commit as `encode` writes it.
+    """
+    end = _end_of_commit(leaf)
+    payload = leaf[:end]
+    commit = Commit.decode(payload)
+    if commit.encode() != payload:
+        raise Malformed("leaf: its Commit is not spelled as a Commit is written")
+    return Leaf(commit, payload, leaf[end:])
+
+
 def split(leaf: bytes) -> tuple[bytes, bytes]:
     """Give a leaf's two parts: the payload of its Commit, and the countersigned envelope, which is not read.
 
     Raises:
         Malformed: it does not begin with a Commit as `encode` writes it.
     """
-    end = _end_of_commit(leaf)
-    commit = leaf[:end]
-    if Commit.decode(commit).encode() != commit:
-        raise Malformed("leaf: its Commit is not spelled as a Commit is written")
-    return commit, leaf[end:]
+    _, payload, countersigned = take(leaf)
+    return payload, countersigned
+
+
+def head_of(channel_id: bytes) -> bytes:
+    """Give the octets with which each leaf of a channel begins, and no other leaf does."""
+    return _HEAD + channel_id
 
 
 def commit_of(leaf: bytes) -> bytes:

@@ -65,6 +65,16 @@ class Frontier:
             root = node_hash(node, root)
         return root
 
+    @staticmethod
+    def at(size: int, read: NodeReader) -> "Frontier":
+        """Give the frontier of a larger tree's first `size` leaves, as it was when there were no more."""
+        frontier = Frontier()
+        for level in reversed(range(size.bit_length())):
+            if size >> level & 1:
+                frontier._hashes.append(read(level, frontier.size >> level))
+                frontier.size += 1 << level
+        return frontier
+
     def copy(self) -> "Frontier":
         """Give one that grows apart from this one."""
         other = Frontier()

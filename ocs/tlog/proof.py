@@ -122,7 +122,26 @@ def verify(
         ProofInvalid: it is the proof of another log or another entry.
     """
     proof = parse(octets)
-    signed = note.parse(proof.checkpoint)
+    head = believed(proof.checkpoint, origin, log_keys, quorum, verify)
+    verify_inclusion(leaf_hash(entry), proof.index, head.size, proof.hashes, head.root)
+    return head
+
+
+def believed(
+    octets: bytes, origin: str, log_keys: Collection[VerifierKey], quorum: Quorum, verify: Verify
+) -> Checkpoint:
+    """Give the checkpoint in a signed note, if it is that of this log and enough have signed it.
+
+    Args:
+        octets: the note.
+        origin, log_keys, quorum, verify: as for `verify`.
+
+    Raises:
+        Malformed: it is no checkpoint.
+        NotTrusted: no key of the log signed it, a known key signed it badly, or too few cosigned it.
+        ProofInvalid: it is the checkpoint of another log.
+    """
+    signed = note.parse(octets)
     head = checkpoint.parse(signed.text)
     if head.origin != origin:
         raise ProofInvalid(f"it is a proof of the log {shown(head.origin)}, not of {shown(origin)}")
@@ -132,5 +151,4 @@ def verify(
     cosigned = len(found & quorum.cosigners)
     if cosigned < quorum.required:
         raise NotTrusted(f"{cosigned} of the cosigners have signed; {quorum.required} must have")
-    verify_inclusion(leaf_hash(entry), proof.index, head.size, proof.hashes, head.root)
     return head

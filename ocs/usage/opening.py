@@ -107,43 +107,18 @@ class Candidate:
         countersign = Countersign.decode(self._outer.payload)
         inner = _inner(countersign)
         sgw_key, sgw = registered(inner, self._keys, self._now)
-        inner_covered = _covered(inner)
-        if not verify(sgw_key, inner_covered, inner.signature):
-            raise Malformed("the inner signature is not its signer's", Refusal.INNER_MISMATCH)
-        report = (
-            SessionInit.decode(inner.payload) if inner.payload_type == SESSION_INIT_TYPE else Usage.read(inner.payload)
-        )
-        report_id = envelope.digest(inner_covered)
-        if report_id != countersign.inner_id:
-            raise Malformed("inner_id is not the id of the inner message", Refusal.INNER_MISMATCH)
-        self._check_binding(countersign, inner, report, sgw_key, sgw)
-        if isinstance(report, Usage):
-            report.check_seq()
-        return Opened(
-            octets=self._octets,
-            countersign_id=envelope.digest(covered),
-            received_at_ms=countersign.received_at_ms,
-            report_id=report_id,
-            report=report,
-        )
+        opened = _opened(self._octets, self._outer, covered, countersign, inner, verify)
+        self._check_roles(sgw_key, sgw)
+        _check_last(opened.report, self._network)
+        return opened
 
-    def _check_binding(
-        self, countersign: Countersign, inner: Envelope, report: SessionInit | Usage, sgw_key: bytes, sgw: KeyView
-    ) -> None:
-        if report.miner_key != self._outer.signer:
-            raise Malformed("miner_key is not the key that countersigned", Refusal.SIGNER_MISMATCH)
-        if report.sgw_key != inner.signer:
-            raise Malformed("sgw_key is not the key that signed", Refusal.SIGNER_MISMATCH)
-        if report.channel_id != countersign.channel_id:
-            raise Malformed("SGW and miner name different channels", Refusal.INNER_MISMATCH)
+    def _check_roles(self, sgw_key: bytes, sgw: KeyView) -> None:
         if self.miner.role is not Role.MINER:
             raise Malformed("an SGW's key countersigned", Refusal.ROLE_MISMATCH)
         if sgw.role is not Role.SGW:
             raise Malformed("a miner's key signed as an SGW", Refusal.ROLE_MISMATCH)
         if self.miner_key not in sgw.pairs or sgw_key not in self.miner.pairs:
             raise Malformed("these keys of SGW and miner are not registered as a pair", Refusal.UNPAIRED)
-        if report.network != self._network:
-            raise Malformed("the report was signed for another network", Refusal.WRONG_NETWORK)
 
 
 def parse(octets: bytes, keys: Keys, network: str, now: UnixMillis) -> Candidate | Refused:
@@ -154,14 +129,8 @@ def parse(octets: bytes, keys: Keys, network: str, now: UnixMillis) -> Candidate
         network: the name of this deployment.
         now: keys must be in date at this time.
     """
-    if len(octets) > REPORT_OCTETS_MAX:
-        return Refused(
-            Refusal.MALFORMED, f"a report has {REPORT_OCTETS_MAX} octets at the most; this one has {len(octets)}"
-        )
     try:
-        outer = envelope.decode(octets)
-        if outer.payload_type != COUNTERSIGN_TYPE:
-            return Refused(Refusal.MALFORMED, f"payload_type is not {COUNTERSIGN_TYPE}, and nothing else is taken here")
+        outer = _outer(octets)
         miner_key, _ = registered(outer, keys, now)
     except Malformed as error:
         return Refused(error.code, error.detail)
@@ -182,6 +151,78 @@ def open_report(octets: bytes, keys: Keys, network: str, now: UnixMillis) -> Ope
     """Parse a countersigned envelope and verify it, at one go."""
     parsed = parse(octets, keys, network, now)
     return parsed if isinstance(parsed, Refused) else parsed.verify()
+
+
+def open_signed(octets: bytes, network: str, verify: Verify = verify) -> Opened:
+    """Parse a countersigned envelope and verify both signatures, where no keys are registered: in an audit.
+
+    Who holds the two keys, and whether they belong together, is for whoever asks; two of them there must be.
+
+    Raises:
+        Malformed: with the first rule that is broken, in the order of this module.
+    """
+    outer = _outer(octets)
+    covered = _covered(outer)
+    if not verify(public_key_of(outer.signer), covered, outer.signature):
+        raise Malformed("the countersignature is not its signer's", Refusal.BAD_SIGNATURE)
+    countersign = Countersign.decode(outer.payload)
+    inner = _inner(countersign)
+    opened = _opened(octets, outer, covered, countersign, inner, verify)
+    if inner.signer == outer.signer:
+        raise Malformed("one key signed as SGW and as miner", Refusal.ROLE_MISMATCH)
+    _check_last(opened.report, network)
+    return opened
+
+
+def _outer(octets: bytes) -> Envelope:
+    """Read the miner's envelope.
+
+    Raises:
+        Malformed: it is none, or too large.
+    """
+    if len(octets) > REPORT_OCTETS_MAX:
+        raise Malformed(f"a report has {REPORT_OCTETS_MAX} octets at the most; this one has {len(octets)}")
+    outer = envelope.decode(octets)
+    if outer.payload_type != COUNTERSIGN_TYPE:
+        raise Malformed(f"payload_type is not {COUNTERSIGN_TYPE}, and nothing else is taken here")
+    return outer
+
+
+def _opened(
+    octets: bytes, outer: Envelope, covered: bytes, countersign: Countersign, inner: Envelope, verify: Verify
+) -> Opened:
+    """Verify the SGW's signature, and that what it signed is what the miner countersigned.
+
+    Args:
+        covered: what the miner's signature, which is verified already, covers.
+    """
+    inner_covered = _covered(inner)
+    if not verify(public_key_of(inner.signer), inner_covered, inner.signature):
+        raise Malformed("the inner signature is not its signer's", Refusal.INNER_MISMATCH)
+    report = SessionInit.decode(inner.payload) if inner.payload_type == SESSION_INIT_TYPE else Usage.read(inner.payload)
+    report_id = envelope.digest(inner_covered)
+    if report_id != countersign.inner_id:
+        raise Malformed("inner_id is not the id of the inner message", Refusal.INNER_MISMATCH)
+    if report.miner_key != outer.signer:
+        raise Malformed("miner_key is not the key that countersigned", Refusal.SIGNER_MISMATCH)
+    if report.sgw_key != inner.signer:
+        raise Malformed("sgw_key is not the key that signed", Refusal.SIGNER_MISMATCH)
+    if report.channel_id != countersign.channel_id:
+        raise Malformed("SGW and miner name different channels", Refusal.INNER_MISMATCH)
+    return Opened(
+        octets=octets,
+        countersign_id=envelope.digest(covered),
+        received_at_ms=countersign.received_at_ms,
+        report_id=report_id,
+        report=report,
+    )
+
+
+def _check_last(report: SessionInit | Usage, network: str) -> None:
+    if report.network != network:
+        raise Malformed("the report was signed for another network", Refusal.WRONG_NETWORK)
+    if isinstance(report, Usage):
+        report.check_seq()
 
 
 def _inner(countersign: Countersign) -> Envelope:

@@ -41,6 +41,14 @@ def test_a_leaf_is_parted_where_it_was_joined(kept: Commit) -> None:
         assert leaf.split(payload + countersigned) == (payload, countersigned)
 
 
+def test_the_leaves_of_a_channel_begin_alike_and_no_others_do() -> None:
+    one, other = bytes(32), b"\x01" + bytes(31)
+    for kept in (commit(channel_id=one), commit(channel_id=one, index=7, seq=0)):
+        assert kept.encode().startswith(leaf.head_of(one))
+        assert not kept.encode().startswith(leaf.head_of(other))
+        assert leaf.take(kept.encode() + ENVELOPE) == (kept, kept.encode(), ENVELOPE)
+
+
 @pytest.mark.parametrize(
     "spelling",
     [

@@ -14,7 +14,7 @@ import pytest
 
 from live.ocs_server import OcsServer
 from live.test_live_kills import kill_both, kill_core, kill_follower
-from live.usage_load import Killer, SignedLoad, audit
+from live.usage_load import SignedLoad, Watcher, audit
 
 pytestmark = pytest.mark.live
 
@@ -49,7 +49,7 @@ def test_what_was_acknowledged_stands(
         loads = [SignedLoad(server, number) for number in range(GATEWAYS)]
         for load in loads:
             load.signers.register(1_000_000)
-        watcher = Killer(server)
+        watcher = Watcher(server)
         watcher.start()
         for load in loads:
             load.start()

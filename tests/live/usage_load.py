@@ -121,8 +121,8 @@ class SignedLoad(Load):
             time.sleep(AGAIN_SECONDS)
 
 
-class Killer(threading.Thread):
-    """Reads the log's checkpoint now and then, while others kill what serves it."""
+class Watcher(threading.Thread):
+    """Reads the log's checkpoint now and then, whatever befalls what serves it."""
 
     def __init__(self, server: OcsServer) -> None:
         super().__init__()

@@ -10,10 +10,11 @@ import write_vectors
 from ocs.channel.record import ChannelClose, ChannelOpen, Commit, Summary
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, public_key_of, verify
+from ocs.signed.malformed import Malformed
 from ocs.units import UnixMillis
 from ocs.usage.dispute import Dispute
 from ocs.usage.keys import KeyView, Role
-from ocs.usage.opening import Refused, open_report
+from ocs.usage.opening import Refused, open_report, open_signed
 from ocs.usage.record import Countersign, SessionInit, Usage
 from ocs.usage.rotation import KeyRotation
 
@@ -82,6 +83,19 @@ def test_refused_ones_have_their_code(vector: dict[str, Any]) -> None:
     verdict = open_report(bytes.fromhex(vector["octets"]), keys(), REFUSED["network"], now)
     assert isinstance(verdict, Refused)
     assert verdict.code == vector["code"]
+
+
+OF_A_REGISTER = {"bad_key", "key_revoked", "role_mismatch", "unpaired"}
+
+
+@pytest.mark.parametrize("vector", REFUSED["refused"], ids=lambda vector: vector["meaning"])
+def test_without_a_register_only_its_rules_are_not_asked(vector: dict[str, Any]) -> None:
+    code = None
+    try:
+        open_signed(bytes.fromhex(vector["octets"]), REFUSED["network"])
+    except Malformed as error:
+        code = error.code
+    assert code == vector["code"] or vector["code"] in OF_A_REGISTER
 
 
 def test_the_rows_that_octets_and_keys_decide_are_there() -> None:

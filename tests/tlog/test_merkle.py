@@ -50,6 +50,18 @@ CT_CONSISTENCY = {(1, 1): [], (1, 8): [A, B, C], (6, 8): [F, E, CT_ROOTS[4]], (2
 TREE = Tree([entry(index) for index in range(300)])
 
 
+@pytest.mark.parametrize("size", range(0, 300, 7))
+def test_a_frontier_is_found_in_a_larger_tree(size: int) -> None:
+    grown = Frontier()
+    for leaf in TREE.leaves[:size]:
+        grown.append(leaf)
+    found = Frontier.at(size, TREE)
+    assert found.packed() == grown.packed()
+    for leaf in TREE.leaves[size:]:
+        found.append(leaf)
+    assert found.root() == TREE.roots[300]
+
+
 def test_the_published_roots() -> None:
     assert [root.hex() for root in CT.roots] == CT_ROOTS
     assert [merkle.root(size, CT).hex() for size in range(9)] == CT_ROOTS

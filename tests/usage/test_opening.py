@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from ocs.signed import envelope
 from ocs.signed.ed25519 import signer_of
 from ocs.signed.envelope import Envelope
+from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.units import UnixMillis
 from ocs.usage.keys import Role
-from ocs.usage.opening import REPORT_OCTETS_MAX, Candidate, Opened, Refused, open_report, parse
+from ocs.usage.opening import REPORT_OCTETS_MAX, Candidate, Opened, Refused, open_report, open_signed, parse
 from ocs.usage.record import COUNTERSIGN_TYPE, USAGE_TYPE, SessionInit, Usage
 from signed_reports import (
     KEYS,
@@ -49,6 +50,18 @@ def refused(octets: bytes, **context: Any) -> Refused:
     verdict = opened(octets, **context)
     assert isinstance(verdict, Refused)
     return verdict
+
+
+def test_a_register_adds_nothing_to_what_is_opened() -> None:
+    for octets in (GOOD, countersigned(signed(session_init()))):
+        assert open_signed(octets, NETWORK) == opened(octets)
+
+
+def test_without_a_register_two_keys_there_are() -> None:
+    one_key = signer_of(MINER.public_key)
+    with pytest.raises(Malformed) as error:
+        open_signed(report(by=MINER, sgw_key=one_key), NETWORK)
+    assert error.value.code is Refusal.ROLE_MISMATCH
 
 
 def changed(octets: bytes, **changes: Any) -> bytes:

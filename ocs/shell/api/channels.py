@@ -1,8 +1,10 @@
 """Channels that lock data credits: opened, closed, and shown with what each miner carried, however long ago."""
 
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
 from fastapi import Path, Query, Response
+from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
 from ocs import command as cmd
@@ -31,6 +33,7 @@ from ocs.units import UnixMillis
 routes = router("channels")
 
 ID_DIGITS: Final = 64
+SENT_OCTETS: Final = 256 * 1024
 CHANNEL_PATTERN: Final = "^([0-9a-fA-F]{64}|[0-9]{1,18})$"
 
 ChannelPath = Annotated[str, Path(pattern=CHANNEL_PATTERN, description="the channel's id in hex, or its number")]
@@ -225,3 +228,27 @@ async def close_channel(backend: Behind, channel_id: ChannelPath) -> ChannelView
         raise OutOfTurn(f"channel {number} was settled long ago")
     await backend.command(cmd.CloseChannel(channel.channel_id))
     return _view((await backend.state()).signed.channels.by_number[channel.number])
+
+
+@routes.get("/channels/{channel_id}/closure", responses=responses(404), dependencies=ALONE, response_class=Response)
+async def channel_closure(backend: Behind, channel_id: ChannelPath) -> Response:
+    """Give the closure of a settled channel: a file that `ocs-verify` checks without this server (docs/closures.md)."""
+    number = await channel_number(backend, channel_id)
+    pieces = backend.usage.log.closure(number)
+    name = f'attachment; filename="channel-{number}.closure"'
+    return StreamingResponse(
+        _gathered(pieces), media_type="application/octet-stream", headers={"Content-Disposition": name}
+    )
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Join small pieces: each one that is sent costs as much as many octets."""
+    some: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece)
+        if size >= SENT_OCTETS:
+            yield b"".join(some)
+            some, size = [], 0
+    yield b"".join(some)

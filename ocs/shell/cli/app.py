@@ -1,33 +1,15 @@
-"""`ocs`: the command line, and the one door that turns errors into a line for people and an exit code.
+"""`ocs`: the command line."""
 
-0 ok · 1 a check found a fault · 2 wrong usage or input · 3 bad configuration · 4 server or store not reached ·
-5 conflict or duplicate · 6 refused by policy · 130 interrupted
-"""
-
-import io
 import os
 import platform
-import sys
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import apsw
 import typer
 
-from ocs.errors import (
-    BadConfiguration,
-    Conflict,
-    DiameterError,
-    InvalidInput,
-    JournalFault,
-    NotFound,
-    OcsError,
-    OutOfTurn,
-    RefusedByPolicy,
-    Unavailable,
-)
 from ocs.shell.cli import channel as cli_channel
 from ocs.shell.cli import config as cli_config
-from ocs.shell.cli import decode, doctor
+from ocs.shell.cli import decode, doctor, door
 from ocs.shell.cli import journal as cli_journal
 from ocs.shell.cli import key as cli_key
 from ocs.shell.cli import operator as cli_operator
@@ -35,28 +17,9 @@ from ocs.shell.cli import peer as cli_peer
 from ocs.shell.cli import reconcile as cli_reconcile
 from ocs.shell.cli import session as cli_session
 from ocs.shell.cli.options import ConfigOption
-from ocs.shell.cli.output import Output, OutputOption, printable, show
+from ocs.shell.cli.output import Output, OutputOption, show
 from ocs.shell.config_file import load
 from ocs.version import VERSION
-
-EXIT_CODES: Final[tuple[tuple[type[OcsError], int], ...]] = (
-    (BadConfiguration, 3),
-    (JournalFault, 4),
-    (Unavailable, 4),
-    (Conflict, 5),
-    (OutOfTurn, 5),
-    (RefusedByPolicy, 6),
-    (DiameterError, 6),
-    (NotFound, 2),
-    (InvalidInput, 2),
-)
-"""The first row that fits counts."""
-
-USAGE: Final = 2
-INTERRUPTED: Final = 130
-
-_UsageFault: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-"""What every wrong use is: of click, or of the copy of it that newer releases of Typer bring."""
 
 app = typer.Typer(
     name="ocs",
@@ -114,30 +77,4 @@ def options(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code."""
-    # A terminal that cannot write a name is no reason to end in the middle of a table.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        code = app(args=arguments, prog_name="ocs", standalone_mode=False)
-    except OcsError as error:
-        for line in str(error).splitlines():
-            _say(line)
-        return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
-    except (typer.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except _UsageFault as error:
-        error.show()
-        return USAGE
-    except SystemExit as end:
-        if not isinstance(end.__context__, BrokenPipeError):
-            raise
-        # Typer and Rich end so once nobody reads on. Whoever read us has seen enough; nothing more can be written,
-        # not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code if isinstance(code, int) else 0
-
-
-def _say(text: str) -> None:
-    if sys.stderr is not None:  # as `2>&-` leaves it
-        sys.stderr.write(f"ocs: {printable(text)}\n")
+    return door.run(app, "ocs", arguments)

@@ -1,9 +1,11 @@
 """`ocs channel`: data credits, and the channels that lock them."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from ocs.shell.cli import verify_closure
 from ocs.shell.cli.client import Json, connect, path_part
 from ocs.shell.cli.operator import grouped
 from ocs.shell.cli.options import ConfigOption, KeyOption, ServerOption, key_or_new
@@ -104,6 +106,21 @@ def show_one(
     _show_channel(output, found)
 
 
+@app.command("closure")
+def fetch_closure(
+    channel: ChannelArgument,
+    file: Annotated[Path, typer.Argument(help="A new file.")],
+    config: ConfigOption = None,
+    server: ServerOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Fetch the closure of a settled channel: what `ocs-verify` checks without a server."""
+    with connect(config, server) as client:
+        octets = client.download(f"/channels/{path_part(channel)}/closure", file)
+    told = {"file": str(file), "octets": octets, "check": f"ocs-verify {file}"}
+    show(output, told, list(told), [[str(value) for value in told.values()]])
+
+
 @app.command("close")
 def close(
     channel: ChannelArgument,
@@ -115,6 +132,9 @@ def close(
     with connect(config, server) as client:
         found = client.post(f"/channels/{path_part(channel)}/close", {})
     _show_channel(output, found)
+
+
+app.command("verify")(verify_closure.verify)
 
 
 def _show_channel(output: Output, found: Json) -> None:

@@ -37,4 +37,6 @@ class ChannelKeeper:
     def _closed(self, channel: Channel, state: State) -> Closed:
         log = state.signed.log
         close = propose(channel, log.size, log.root())
-        return Closed(channel.first_leaf, envelope.seal(CHANNEL_CLOSE_TYPE, close.encode(), self._signer))
+        return Closed(
+            channel.first_leaf, channel.per_octets, envelope.seal(CHANNEL_CLOSE_TYPE, close.encode(), self._signer)
+        )

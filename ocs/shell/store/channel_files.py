@@ -14,14 +14,22 @@ import msgspec
 
 from ocs.errors import NotFound
 from ocs.shell.store.data_folder import make_folder, replace_durably
+from ocs.units import Octets
 
 FOLDER: Final = "channels"
 
 
 class Closed(msgspec.Struct, frozen=True, array_like=True):
-    """A close: `first_leaf` is -1 where nothing was committed; `envelope` is the signed ChannelClose."""
+    """A close.
+
+    Attributes:
+        first_leaf: where the log has the channel's first commit, -1 where nothing was committed.
+        per_octets: what one data credit paid for.
+        envelope: the signed ChannelClose.
+    """
 
     first_leaf: int
+    per_octets: Octets
     envelope: bytes
 
 
