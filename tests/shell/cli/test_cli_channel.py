@@ -27,6 +27,7 @@ def node() -> SigningNode:
 def ocs(
     tmp_path: Path, node: SigningNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Ocs]:
+    monkeypatch.chdir(tmp_path)
     with Door(tmp_path, node=node) as door:
         yield Wire(door, monkeypatch, capsys).run
 
@@ -83,14 +84,18 @@ def test_a_channels_life(ocs: Ocs, node: SigningNode) -> None:
         (("show", "abc"), 2, "channel-id"),
         (("show", ".."), 2, "is no name"),
         (("close", "9"), 2, "there is no channel 9"),
+        (("closure", "9", "channel.closure"), 2, "there is no channel 9"),
+        (("closure", "1", "channel.closure"), 2, "channel 1"),
         (("list", "--state", "shut"), 2, "state: input should be 'open', 'draining', 'closing' or 'settled'"),
     ],
 )
 def test_what_goes_wrong_is_told_and_changes_nothing(
     ocs: Ocs, node: SigningNode, arguments: tuple[str, ...], code: int, told: str
 ) -> None:
+    assert ocs("channel", "open", "--amount", "1000").code == 0
     events = len(node.events)
     said = ocs("channel", *arguments)
     assert (said.code, said.out) == (code, "")
     assert told in said.err
     assert len(node.events) == events
+    assert not Path("channel.closure").exists()
