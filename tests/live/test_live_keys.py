@@ -68,13 +68,3 @@ def test_from_keys_to_a_channel(server: OcsServer, tmp_path: Path) -> None:
     assert server.ocs("channel", "close", str(opened["number"])).returncode == 5
     assert server.ocs("channel", "show", "99").returncode == 2
     server.verify()
-
-
-def test_a_key_file_is_no_other_file(tmp_path: Path, server: OcsServer) -> None:
-    private, public = str(tmp_path / "a.pem"), str(tmp_path / "a.pub.pem")
-    assert alone("key", "new", private, "--public", public).returncode == 0
-    assert alone("key", "new", private).returncode == 5
-    assert alone("key", "new", str(tmp_path / "b.pem"), "--public", public).returncode == 5
-    (tmp_path / "c.pem").write_text("nothing")
-    refused = server.ocs("key", "add", "--origin-host", "a", "--sgw", str(tmp_path / "c.pem"), "--miner", public)
-    assert refused.returncode == 3

@@ -7,6 +7,7 @@ from pydantic.json_schema import models_json_schema
 
 from ocs.shell.api import (
     channels,
+    data_credits,
     docs_page,
     keys,
     log,
@@ -16,6 +17,7 @@ from ocs.shell.api import (
     problems,
     reconciliation,
     sessions,
+    signed_reports,
     status,
     usage,
 )
@@ -76,7 +78,11 @@ def create_app(backend: Backend, token: str) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.backend = backend
-    for noun in (operators, money, sessions, reconciliation, peers, keys, channels, usage, log, status):
+    nouns = (
+        *(operators, money, sessions, reconciliation, peers, keys),
+        *(data_credits, channels, signed_reports, usage, log, status),
+    )
+    for noun in nouns:
         app.include_router(noun.routes)
     problems.install(app)
     docs_page.install(app)

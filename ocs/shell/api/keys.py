@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Path
@@ -13,9 +12,9 @@ from ocs.errors import InvalidInput
 from ocs.shell.api.door import ALONE, Behind, router
 from ocs.shell.api.paging import Page, Paging, number_of, page_of
 from ocs.shell.api.problems import responses
-from ocs.shell.api.values import Body, TimeText, View, time_or_none, time_text
+from ocs.shell.api.values import Body, TimeIn, TimeText, View, time_or_none, time_text
 from ocs.signed.ed25519 import PUBLIC_KEY_OCTETS, SIGNER_OCTETS, public_key_of, signer_of
-from ocs.units import SECOND, UnixMillis
+from ocs.units import UnixMillis
 from ocs.usage.event import KeyRevoked, KeyRotated, SignersAdded
 from ocs.usage.keys import KeyView
 
@@ -43,8 +42,8 @@ class NewSigners(Body):
     origin_host: str = Field(description="of the gateway, as over Gy")
     sgw_key: KeyText
     miner_key: KeyText
-    valid_from: datetime | None = Field(default=None, strict=False, description="RFC 3339; null: now")
-    valid_until: datetime | None = Field(default=None, strict=False, description="RFC 3339; null: without end")
+    valid_from: TimeIn | None = Field(default=None, description="null: now")
+    valid_until: TimeIn | None = Field(default=None, description="null: without end")
 
 
 class NewRevocation(Body):
@@ -103,14 +102,6 @@ def key_of(text: str) -> bytes:
     return octets
 
 
-def _millis(where: str, at: datetime | None) -> UnixMillis:
-    if at is None:
-        return UnixMillis(0)
-    if at.tzinfo is None:
-        raise InvalidInput(f"body/{where}: a time has a zone; write 2027-01-15T08:00:00Z")
-    return UnixMillis(int(at.timestamp() * SECOND))
-
-
 @routes.get("/keys", responses=responses())
 async def list_keys(backend: Behind, query: Paging) -> Page[KeyRow]:
     """List all keys there ever were, in the order in which they were registered."""
@@ -131,8 +122,8 @@ async def add_keys(backend: Behind, body: NewSigners) -> list[KeyRow]:
             body.origin_host,
             key_of(body.sgw_key),
             key_of(body.miner_key),
-            _millis("valid_from", body.valid_from),
-            _millis("valid_until", body.valid_until),
+            body.valid_from or UnixMillis(0),
+            body.valid_until or UnixMillis(0),
         )
     )
     assert isinstance(done.event, SignersAdded), "AddSigners gives SignersAdded"

@@ -36,6 +36,9 @@ class MinerRow:
 
 @dataclass(frozen=True, slots=True)
 class SignedSessionRow:
+    """A signed session; `leaf` is that of its SessionInit, and so rises from one session to the next."""
+
+    leaf: int
     session_id: bytes
     gy_session_id: bytes
     channel: int
@@ -48,7 +51,6 @@ class SignedSessionRow:
     up: int
     down: int
     credits: int
-    flags: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ _CHANNEL = (
     "commits FROM channels "
 )
 _SESSION = (
-    "SELECT session_id, gy_session_id, channel, sgw_key, miner_key, state, began_at, last_at, seq, up, down, credits, "
-    "flags FROM signed_sessions "
+    "SELECT c.leaf, s.session_id, s.gy_session_id, s.channel, s.sgw_key, s.miner_key, s.state, s.began_at, s.last_at, "
+    "s.seq, s.up, s.down, s.credits FROM signed_sessions s JOIN commits c ON c.session_id = s.session_id AND c.seq = 0 "
 )
 
 
@@ -109,17 +111,22 @@ class UsageReading:
         """Give what each miner carried in a channel, rising by key."""
         query = (
             "SELECT s.miner_key, count(*), sum(c.credits), sum(c.octets), sum(c.seq = 0) FROM commits c "
-            "JOIN signed_sessions s USING (session_id) WHERE s.channel = ? GROUP BY s.miner_key ORDER BY s.miner_key"
+            "JOIN signed_sessions s USING (session_id) WHERE c.channel = ? GROUP BY s.miner_key ORDER BY s.miner_key"
         )
         return [MinerRow(*row) for row in await self._all(query, channel)]
 
     async def signed_sessions(
-        self, *, channel: int | None, gy_session_id: bytes | None, state: str | None, after: int, limit: int
+        self, *, channel: int | None, gy_session_id: bytes | None, state: str | None, before: int | None, limit: int
     ) -> list[SignedSessionRow]:
-        """Give signed sessions, the newest first; `after` so many of them."""
-        where, values = _where(("channel = ?", channel), ("gy_session_id = ?", gy_session_id), ("state = ?", state))
-        query = f"{_SESSION}{where}ORDER BY began_at DESC, session_id LIMIT ? OFFSET ?"
-        return [SignedSessionRow(*row) for row in await self._all(query, *values, limit, after)]
+        """Give signed sessions, the newest first, those whose first leaf is before number `before`."""
+        where, values = _where(
+            ("c.channel = ?", channel),
+            ("s.gy_session_id = ?", gy_session_id),
+            ("s.state = ?", state),
+            ("c.leaf < ?", before),
+        )
+        query = f"{_SESSION}{where}ORDER BY c.leaf DESC LIMIT ?"
+        return [SignedSessionRow(*row) for row in await self._all(query, *values, limit)]
 
     async def purchases(self, *, after: int, limit: int) -> list[PurchaseRow]:
         """Give top-ups of data credits in their order, from the one after number `after`."""

@@ -1,22 +1,21 @@
 """`ocs channel`: data credits, and the channels that lock them."""
 
 from pathlib import Path
-from typing import Annotated, Any
-from uuid import uuid4
+from typing import Annotated, Final
 
 import typer
 
 from ocs.shell.cli import verify_closure
 from ocs.shell.cli.client import Json, connect, path_part
 from ocs.shell.cli.operator import grouped
-from ocs.shell.cli.options import ConfigOption, ServerOption
+from ocs.shell.cli.options import ConfigOption, KeyOption, ServerOption, key_or_new
 from ocs.shell.cli.output import Output, OutputOption, show
 
 app = typer.Typer(no_args_is_help=True, help="Data credits, and the channels that lock them.")
 
 ChannelArgument = Annotated[str, typer.Argument(help="The channel's number, or its id.")]
 
-ID_SHOWN = 16
+ID_SHOWN: Final = 16
 """Digits of an id in a table; JSON has all of them."""
 
 
@@ -32,18 +31,15 @@ def show_credits(config: ConfigOption = None, server: ServerOption = None, outpu
 def top_up(
     amount: Annotated[str, typer.Argument(help="Data credits that were bought, in digits.")],
     reference: Annotated[str, typer.Option("--reference", help="Where they were bought.")],
-    key: Annotated[str | None, typer.Option("--key", help="Idempotency-Key; a repeat with it credits nothing.")] = None,
+    key: KeyOption = None,
     config: ConfigOption = None,
     server: ServerOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Credit data credits; with the first of them channels begin to open by themselves."""
+    """Credit data credits, once for each key; with the first of them channels begin to open by themselves."""
+    key = key_or_new(key)
     with connect(config, server) as client:
-        bought = client.post(
-            "/data-credits/top-ups",
-            {"amount": amount, "reference": reference},
-            key=key or str(uuid4()),
-        )
+        bought = client.post("/data-credits/top-ups", {"amount": amount, "reference": reference}, key=key)
     show(
         output,
         bought,
@@ -145,7 +141,7 @@ def _show_channel(output: Output, found: Json) -> None:
     if output is Output.JSON:
         show(output, found, [], [])
         return
-    facts: list[tuple[str, Any]] = [
+    facts: list[tuple[str, str]] = [
         ("channel", str(found["number"])),
         ("id", found["channel_id"]),
         ("state", found["state"] + (f" ({found['reason']})" if found["reason"] else "")),

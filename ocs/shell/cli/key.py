@@ -1,26 +1,29 @@
 """`ocs key`: keys that sign usage.  docs/signing.md."""
 
 import base64
+import os
+import re
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from ocs.errors import InvalidInput
 from ocs.shell import key_file
-from ocs.shell.cli.client import Json, connect, path_part
+from ocs.shell.cli.client import Json, connect
 from ocs.shell.cli.options import ConfigOption, ReasonArgument, ServerOption
 from ocs.shell.cli.output import Output, OutputOption, show
 from ocs.signed.ed25519 import SeedSigner, signer_of
-from ocs.units import SECOND
+from ocs.texts import SHOWN_MAX, moment
 from ocs.usage.rotation import KeyRotation, seal
 
 app = typer.Typer(no_args_is_help=True, help="Keys that sign usage.")
 
 FileArgument = Annotated[Path, typer.Argument(help="The private key's file, PKCS#8 in PEM.")]
-KEY_HELP = "public key or signer in hex, or a file of `ocs key new`, private or public"
+KEY_HELP: Final = "public key or signer in hex, or a file of `ocs key new`, private or public"
+
+_HEX: Final = re.compile("[0-9a-fA-F]{64}(?:[0-9a-fA-F]{2})?")
 
 
 @app.command()
@@ -32,10 +35,7 @@ def new(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Make a private key in a new file of mode 0600, and show its public one; nothing is ever overwritten."""
-    signer = key_file.make(file)
-    if public is not None:
-        key_file.write_public(public, signer.public_key)
-    _show(file, signer, output)
+    _show(file, key_file.make(file) if public is None else key_file.make_pair(file, public), output)
 
 
 @app.command("show")
@@ -68,7 +68,8 @@ def add(
     _show_keys(output, added)
     if output is Output.TABLE:
         typer.echo(
-            f"\nfrom now on what {origin_host} is granted needs room in a channel; `ocs channel list` shows them"
+            f"\nfrom now on what {origin_host} is granted needs room in a channel, and is refused where none has it; "
+            "`ocs channel list` shows them"
         )
 
 
@@ -90,7 +91,7 @@ def revoke(
 ) -> None:
     """Let a key sign nothing any more, whatever date its messages bear."""
     with connect(config, server) as client:
-        revoked = client.post(f"/keys/{path_part(_key(key))}/revocation", {"reason": reason})
+        revoked = client.post(f"/keys/{_key(key)}/revocation", {"reason": reason})
     _show_keys(output, [revoked])
 
 
@@ -106,7 +107,7 @@ def rotate(
 ) -> None:
     """Let a new key follow an old one: both sign here, and no private key leaves this machine."""
     before, after = key_file.load(old), key_file.load(new)
-    at = _millis(effective) if effective is not None else time.time_ns() // 1_000_000
+    at = moment(effective) if effective is not None else time.time_ns() // 1_000_000
     rotation = KeyRotation(signer_of(before.public_key), signer_of(after.public_key), at, network)
     sealed = base64.b64encode(seal(rotation, old=before, new=after)).decode()
     with connect(config, server) as client:
@@ -115,17 +116,18 @@ def rotate(
 
 
 def _key(text: str) -> str:
-    """Give a key in hex: as it stands, or out of a file."""
+    """Give a public key or signer in hex: as it stands, or out of a file.
+
+    Raises:
+        InvalidInput: it is neither.
+        BadConfiguration: the file has no key.
+    """
+    if _HEX.fullmatch(text):
+        return text
     path = Path(text)
-    return key_file.public_key(path).hex() if path.is_file() else text
-
-
-def _millis(text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is no time; write 2027-01-15T08:00:00Z") from None
-    return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * SECOND)
+    if not os.path.exists(path):  # noqa: PTH110  # which a name that is too long fails, and Path.exists() raises
+        raise InvalidInput(f"{text[:SHOWN_MAX]!r} is no key: write 64 digits in hex, 66 of a signer, or name its file")
+    return key_file.public_key(path).hex()
 
 
 def _show_keys(output: Output, keys: list[Json] | Json) -> None:

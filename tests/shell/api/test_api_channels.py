@@ -72,6 +72,7 @@ def test_a_channel_is_shown_while_it_lives_and_after(node: SigningNode, door: Do
     node.tend()
     settled = door.get(f"/channels/{name}").json()
     assert (settled["state"], settled["reason"], settled["free"]) == ("settled", "epoch_end", "995")
+    problem(door.post("/channels/1/close", {}), 409, "out-of-turn")
     # Many channels later it is in the books alone, and reads the same.
     for _ in range(SETTLED_KEPT + 1):
         node.channel(1, epochs=1)
@@ -81,6 +82,10 @@ def test_a_channel_is_shown_while_it_lives_and_after(node: SigningNode, door: Do
         node.tend()
     assert channel.number not in node.state.signed.channels.by_number
     assert door.get(f"/channels/{name}").json() | {"settles_at": ""} == settled | {"settles_at": ""}
+    assert door.get("/channels/1").json() == door.get(f"/channels/{name}").json()
+    problem(door.post("/channels/1/close", {}), 409, "out-of-turn")
+    (signed,) = door.get("/signed-sessions", channel=name).json()["items"]
+    assert signed["session_id"] == sgw.session_id.hex()
     listed = door.get("/channels", state="settled").json()["items"]
     assert listed[-1]["channel_id"] == name
     assert (listed[-1]["used"], listed[-1]["commits"], listed[-1]["reason"]) == ("5", 2, "epoch_end")
@@ -125,7 +130,10 @@ def test_what_was_signed_refused_and_disputed_is_listed(node: SigningNode, door:
     (session,) = door.get("/signed-sessions", gy_session_id=SESSION).json()["items"]
     assert (session["up"], session["down"], session["seq"], session["state"]) == ("1000", "2000", 1, "frozen")
     assert session["session_id"] == sgw.session_id.hex()
+    assert session["log_index"] == 0
     assert door.get("/signed-sessions", channel="1", state="running").json()["items"] == []
+    problem(door.get("/signed-sessions", channel="9"), 404, "not-found")
+    problem(door.get("/signed-sessions", channel="x"), 422, "invalid-input")
 
     (refused,) = door.get("/refused-reports").json()["items"]
     assert (refused["code"], refused["miner_key"]) == ("over_grant", signer_of(MINER.public_key).hex())
@@ -139,3 +147,32 @@ def test_what_was_signed_refused_and_disputed_is_listed(node: SigningNode, door:
     proof = door.get(f"/disputes/{dispute['number']}").json()
     assert [base64.b64decode(proof[name]) for name in ("first", "second")] == [counted, other]
     problem(door.get("/disputes/99"), 404, "not-found")
+
+
+def test_pages_of_sessions_neither_lose_nor_double_one_that_begins_meanwhile(node: SigningNode, door: Door) -> None:
+    node.channel(10_000)
+
+    def begun(name: str) -> str:
+        node.attach(name)
+        return node.begin(name).session_id.hex()
+
+    first = [begun(f"sgw;{number}") for number in range(5)]
+    page = door.get("/signed-sessions", limit="2").json()
+    assert [one["session_id"] for one in page["items"]] == first[:-3:-1]
+    begun("sgw;5")
+    seen = [one["session_id"] for one in page["items"]]
+    while page["next"] is not None:
+        page = door.get("/signed-sessions", limit="2", cursor=page["next"]).json()
+        seen += [one["session_id"] for one in page["items"]]
+    assert seen == first[::-1]
+
+
+@pytest.mark.parametrize("name", ["sgw/a;1;%2F?x=y#z", "a+b c", "\\x41\\", "網;1"])
+def test_a_signed_session_is_found_by_any_session_id(node: SigningNode, door: Door, name: str) -> None:
+    node.channel(10_000)
+    for one in (name, "sgw;2"):
+        node.attach(one)
+        node.begin(one)
+    shown = {one["gy_session_id"] for one in door.get("/signed-sessions").json()["items"]} - {"sgw;2"}
+    (found,) = door.get("/signed-sessions", gy_session_id=shown.pop()).json()["items"]
+    assert bytes.fromhex(found["session_id"]) == node.state.signed.channels.holds[name.encode()].running
