@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
 
-.PHONY: help demo serve test check lint types tests proto faults interop bench audit soak endurance clean
+.PHONY: help demo serve test check lint types tests proto faults interop bench audit soak endurance together clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -46,6 +46,7 @@ proto: $(VENV)/.stamp  ## write ocs/wire_pb again from proto/*.proto
 soak: $(VENV)/.stamp  ## the long runs: hundreds of kills, thousands of histories; seeds and counts are printed
 	@HYPOTHESIS_PROFILE=soak KILLS=100 FUZZ_MESSAGES=200000 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
 		tests/stateful tests/fuzz tests/faults/test_faults_of_framing.py tests/live/test_live_kills.py \
+		tests/live/test_live_usage_kills.py \
 		tests/faults/test_faults_of_kills.py \
 		tests/shell/cli/test_capture.py tests/shell/books/test_books.py
 
@@ -66,6 +67,9 @@ audit: $(VENV)/.stamp  ## a closure of AUDIT_COMMITS=100000 commits, audited bes
 
 endurance: $(VENV)/.stamp  ## ten minutes at full rate (ENDURANCE_SECONDS=600); the last must be as the second
 	@PYTHONPATH=tests $(BIN)/python -m bench.endurance
+
+together: $(VENV)/.stamp  ## ten minutes of Gy and signed usage (TOGETHER_SECONDS=600); both ledgers must agree
+	@PYTHONPATH=tests $(BIN)/python -m bench.together
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,7 +18,7 @@ from ocs.signed.ed25519 import check_public_key, public_key_of, verify
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.texts import check_origin_host, check_text
-from ocs.units import CREDITS_MAX, DAY, DataCredits, UnixMillis
+from ocs.units import CREDITS_MAX, DAY, TIME_MAX, DataCredits, UnixMillis
 from ocs.usage.event import KeyRevoked, KeyRotated, SignersAdded
 from ocs.usage.rotation import open_rotation
 
@@ -41,7 +41,7 @@ def add_signers(state: SignedUsage, command: cmd.AddSigners, now: UnixMillis) ->
 
     Raises:
         Malformed: `bad_key`, or `role_mismatch` where both are one.
-        InvalidInput: the Origin-Host is none, or the dates are in the wrong order.
+        InvalidInput: the Origin-Host is none, or the dates are in the wrong order or cannot be written.
         Conflict: a key is registered already; no key serves twice.
         OutOfTurn: no channel could hold what is granted to this gateway, and it would be refused from now on.
     """
@@ -57,6 +57,8 @@ def add_signers(state: SignedUsage, command: cmd.AddSigners, now: UnixMillis) ->
             raise Conflict(f"key {key.hex()} is registered already; each SGW and each miner has its own")
     if command.sgw_key == command.miner_key:
         raise Malformed("SGW and miner have one key; each has its own", Refusal.ROLE_MISMATCH)
+    if not (0 <= command.valid_from <= TIME_MAX and 0 <= command.valid_until <= TIME_MAX):
+        raise InvalidInput("the dates of a key are after 1970 and before the year 10000")
     begins = command.valid_from or now
     if command.valid_until and command.valid_until <= begins:
         raise InvalidInput("the keys would end before they begin")
@@ -79,7 +81,8 @@ def rotate_key(state: SignedUsage, policy: UsagePolicy, command: cmd.RotateKey, 
     """Let one key follow another, as both of them signed it.
 
     Raises:
-        Malformed: as `open_rotation`; `bad_key` or `key_revoked` where the old key may not sign.
+        Malformed: as `open_rotation`; `bad_key` or `key_revoked` where the old key may not sign, `out_of_range` where
+            the new one would begin after the old one's date, or never.
         Conflict: the new key is registered already.
     """
     rotation = open_rotation(command.rotation, policy.network)
@@ -92,7 +95,11 @@ def rotate_key(state: SignedUsage, policy: UsagePolicy, command: cmd.RotateKey, 
     if new in state.register.keys:
         raise Conflict(f"key {new.hex()} is registered already; each SGW and each miner has its own")
     effective = UnixMillis(max(now, rotation.effective_at_ms))
-    return KeyRotated(now, old, new, effective, UnixMillis(effective + OVERLAP_MS), command.rotation)
+    # What follows a key is good for as long as that key would have been, and lengthens nothing.
+    ends = key.valid_until if key.valid_until is not None else TIME_MAX
+    if effective >= ends:
+        raise Malformed("effective_at_ms is after the end of the old key's date", Refusal.OUT_OF_RANGE)
+    return KeyRotated(now, old, new, effective, UnixMillis(min(effective + OVERLAP_MS, ends)), command.rotation)
 
 
 # Data credits and channels

@@ -204,10 +204,11 @@ def _decide_init(
     if earlier is None and not _is_open(channels, init):
         return None, Sought(init.session_id, 0)  # a repeat has its receipt, however late it comes
     channel = _channel(channels, init, now)
-    if channel.state != ChannelState.OPEN:
-        raise _Broken(Refusal.CHANNEL_CLOSED, "no session begins in this channel any more; ask for the active one")
     gy_session_id = init.gy_session_id.encode()
     hold = channels.holds.get(gy_session_id)
+    # What was granted while a channel was open is signed for there, also when the first report comes late.
+    if channel.state != ChannelState.OPEN and (hold is None or hold.bound != channel.number):
+        raise _Broken(Refusal.CHANNEL_CLOSED, "no session begins in this channel any more; ask for the active one")
     if hold is None:
         raise _Broken(Refusal.GRANT_CONFLICT, "nothing is granted to this Gy session, or its gateway does not sign")
     if hold.gateway.lower() != state.register.keys[public_key_of(init.sgw_key)].origin_host:
@@ -412,6 +413,8 @@ def _commit(
         prev_commit=channel.last_commit,
     ).encode()
     channel.last_commit = commit_id(payload)
+    if channel.first_leaf < 0:
+        channel.first_leaf = state.log.size
     leaf = join(payload, event.envelope)
     if state.on_leaf is not None:
         state.on_leaf(state.log.size, leaf)

@@ -38,6 +38,9 @@ CREDITS_MAX: Final = Credits(2**63 - 1)
 OCTETS_MAX: Final = Octets(2**62)
 """More than any session moves (four exbibytes); a report above it is a broken counter (RFC 8506 section 8.19)."""
 
+TIME_MAX: Final = UnixMillis(253_402_300_799_999)
+"""The end of the year 9999; no later moment can be written as RFC 3339 does."""
+
 UNSIGNED32_MAX: Final = 2**32 - 1
 
 SESSION_ID_OCTETS_MAX: Final = 255

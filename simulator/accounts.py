@@ -122,6 +122,54 @@ class Accounts:
         listed: list[dict[str, Any]] = answer["items"] if isinstance(answer, dict) else answer
         return listed
 
+    async def buy_credits(self, amount: int, reference: str) -> None:
+        """Credit the deployment with data credits.
+
+        Raises:
+            ApiError: the server refused.
+        """
+        await self._call(
+            "POST",
+            "/data-credits/top-ups",
+            json={"amount": str(amount), "reference": reference},
+            headers={"Idempotency-Key": str(uuid.uuid4())},
+        )
+
+    async def add_keys(self, origin_host: str, sgw_key: str, miner_key: str) -> None:
+        """Register the public keys of a gateway's SGW and miner, in hex.
+
+        Raises:
+            ApiError: the server refused.
+        """
+        await self._call("POST", "/keys", json={"origin_host": origin_host, "sgw_key": sgw_key, "miner_key": miner_key})
+
+    async def channels(self) -> list[dict[str, Any]]:
+        """List the newest channels."""
+        answer = await self._call("GET", "/channels")
+        listed: list[dict[str, Any]] = answer["items"]
+        return listed
+
+    async def log_key(self) -> str:
+        """Read the verifier key of the log."""
+        return str((await self._call("GET", "/log/key"))["key"])
+
+    async def closure(self, number: int) -> bytes:
+        """Fetch a settled channel's closure.
+
+        Raises:
+            ApiError: it is not settled, or the server refused otherwise.
+        """
+        path = f"/api/v1/channels/{number}/closure"
+        answer = await self._client.get(path)
+        if answer.is_error:
+            raise ApiError(f"GET {path}: {answer.status_code} {answer.text[:300]}")
+        return answer.content
+
+    async def unexplained_octets(self) -> int:
+        """Sum up what differs between Gy and what was signed, and has no cause."""
+        answer = await self._call("GET", "/reconciliation/days")
+        return sum(abs(int(day["unexplained"])) for day in answer["items"])
+
     async def _call(self, method: str, path: str, **how: Any) -> Any:
         try:
             answer = await self._client.request(method, f"/api/v1{path}", **how)

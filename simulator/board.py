@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.checks import SUCCESS
+from simulator.demo_signing import SignedHalf
 from simulator.population import HomeOperator
 from simulator.profile import Profile
 from simulator.record import Record
@@ -30,8 +31,11 @@ class Board:
         url: the server's address.
     """
 
-    def __init__(self, operators: Sequence[HomeOperator], record: Record, seconds: float, url: str) -> None:
+    def __init__(
+        self, operators: Sequence[HomeOperator], signed: SignedHalf, record: Record, seconds: float, url: str
+    ) -> None:
         self._operators = operators
+        self._signed = signed
         self._record = record
         self._seconds = seconds
         self._url = url
@@ -41,7 +45,12 @@ class Board:
 
     def __rich__(self) -> RenderableType:
         return Group(
-            self._money(), self._sessions(), Text(self._rates()), self._links(), Text(self.news, style="bold yellow")
+            self._money(),
+            self._sessions(),
+            self._channels(),
+            Text(self._rates()),
+            self._links(),
+            Text(self.news, style="bold yellow"),
         )
 
     def line(self) -> str:
@@ -52,7 +61,8 @@ class Board:
             for one in self._operators
         )
         news, self._told = (self.news if self.news != self._told else ""), self.news
-        return f"{self._elapsed():5.1f} s  {self._rates()}  {money}" + (f"  {news}" if news else "")
+        parts = [f"{self._elapsed():5.1f} s", self._rates(), money, self._signed.line(), news]
+        return "  ".join(part for part in parts if part)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
@@ -79,6 +89,15 @@ class Board:
             code = Text(str(session.result_code), style="green" if session.result_code == SUCCESS else "red")
             bar = quota_bar(quota, profile)
             table.add_row(masked(session.imsi), one.name, profile.name, bar, f"{quota.granted:,}", code)
+        return table
+
+    def _channels(self) -> Table:
+        table = _table("channels of the gateway that signs", "channel", "state")
+        for heading in ("data credits", "used", "commits"):
+            table.add_column(heading, justify="right")
+        table.add_column("█ used")
+        for row in self._signed.rows():
+            table.add_row(*row)
         return table
 
     def _rates(self) -> str:

@@ -80,6 +80,11 @@ class Rule(StrEnum):
     STATE = "unexpected-state"
     MONEY = "money-does-not-add-up"
     SERVER_REQUEST = "server-request"
+    UNRECEIPTED = "signed-usage-without-receipt"
+    SIGNED_OCTETS = "signed-octets-not-those-over-gy"
+    RECEIPT = "receipt-proves-nothing"
+    REPORT_REFUSED = "signed-report-refused"
+    REPORT_CODE = "signed-report-not-answered-as-the-page-says"
 
 
 @dataclass(frozen=True, slots=True)

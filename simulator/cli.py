@@ -4,7 +4,10 @@ Exit codes: 0 all held, 1 a rule was broken, 2 wrong usage, 4 the server cannot 
 """
 
 import asyncio
+import contextlib
+import tempfile
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -14,10 +17,14 @@ from rich.markup import escape
 import simulator.scenarios  # noqa: F401  (entering the scenes is what this import is for)
 from simulator import demo as whole_demo
 from simulator.accounts import Accounts, ApiUnreachable
+from simulator.forwarder_cli import forward
 from simulator.gateway import Rejected, Unreachable
 from simulator.messages import Identity
 from simulator.profile import PROFILES
 from simulator.scenario import SCENARIOS, Outcome, Scenario, play
+from simulator.settlement.keys import Key, NoKey
+from simulator.settlement.signing import NETWORK, Signing
+from simulator.signed_usage import signed_usage
 
 EXIT_VIOLATIONS: Final = 1
 EXIT_USAGE: Final = 2
@@ -55,6 +62,7 @@ def _list() -> None:
     """List the scenarios and what each shows."""
     for scenario in SCENARIOS.values():
         needs = "  (needs --api)" if scenario.needs_accounts else ""
+        needs = "  (needs --api and --sign)" if scenario.needs_signing else needs
         _console.print(f"{scenario.name:<22}{scenario.shows}{needs}", highlight=False, soft_wrap=True)
 
 
@@ -70,22 +78,33 @@ def _run(
     origin_realm: Annotated[str, typer.Option(help="The gateway's own realm.")] = Identity().realm,
     imsi_prefix: Annotated[str, typer.Option(help="What IMSIs begin with where no operator is made.")] = "00101",
     tx: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 10.0,
+    sign: Annotated[bool, typer.Option("--sign", help="Sign what is used, and hold every receipt against Gy.")] = False,
+    sgw_key: Annotated[Path | None, typer.Option(help="The SGW's private key, with --sign.")] = None,
+    miner_key: Annotated[Path | None, typer.Option(help="The miner's private key, with --sign.")] = None,
+    network: Annotated[str, typer.Option(help="Name of the deployment, with --sign.")] = NETWORK,
+    grpc: Annotated[str, typer.Option(help="HOST:PORT of the gRPC service, with --sign; else HTTP.")] = "",
 ) -> None:
     """Play scenarios and check every answer."""
     if "all" in names:
-        names = [name for name, scenario in SCENARIOS.items() if api or not scenario.needs_accounts]
+        names = [
+            name
+            for name, scenario in SCENARIOS.items()
+            if (api or not scenario.needs_accounts) and (sign or not scenario.needs_signing)
+        ]
         left_out = [name for name in SCENARIOS if name not in names]
         if left_out:
-            _console.print(f"left out, for they move money (--api): {', '.join(left_out)}", highlight=False)
-    chosen = [_scenario(name, api) for name in names]
+            _console.print(f"left out, for they need --api or --sign: {', '.join(left_out)}", highlight=False)
+    chosen = [_scenario(name, api, sign=sign) for name in names]
     if profile not in PROFILES:
         raise typer.BadParameter(f"{profile!r} is none of {', '.join(PROFILES)}", param_hint="--profile")
     if not (imsi_prefix.isdecimal() and imsi_prefix.isascii() and 5 <= len(imsi_prefix) <= 15):
         raise typer.BadParameter(f"{imsi_prefix!r} is not 5 to 15 digits", param_hint="--imsi-prefix")
     identity = Identity(host=origin_host, realm=origin_realm, destination_realm=realm)
 
-    async def play_all() -> list[Outcome]:
-        async with Accounts(api) as accounts:
+    async def play_all(signing: Signing | None) -> list[Outcome]:
+        async with contextlib.AsyncExitStack() as stack:
+            accounts = await stack.enter_async_context(Accounts(api)) if api else None
+            signed = await stack.enter_async_context(signed_usage(signing)) if signing else None
             return [
                 await play(
                     scenario,
@@ -93,7 +112,8 @@ def _run(
                     port,
                     profile=PROFILES[profile],
                     identity=identity,
-                    accounts=accounts if api else None,
+                    accounts=accounts,
+                    signed=signed,
                     prefix=imsi_prefix,
                     tx_seconds=tx,
                 )
@@ -101,7 +121,9 @@ def _run(
             ]
 
     try:
-        outcomes = asyncio.run(play_all())
+        with tempfile.TemporaryDirectory(prefix="ocs-sim-") as folder:
+            signing = _signing(sgw_key, miner_key, api, grpc, network, Path(folder)) if sign else None
+            outcomes = asyncio.run(play_all(signing))
     except (Unreachable, Rejected, ApiUnreachable) as error:
         _console.print(f"✘ {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_UNREACHABLE) from error
@@ -113,22 +135,42 @@ def _run(
         raise typer.Exit(EXIT_VIOLATIONS)
 
 
+_app.command("forwarder")(forward)
+
+
 @_app.command("demo")
 def _demo() -> None:
     """Start a server and let a population roam through it for DEMO_SECONDS (60)."""
     raise typer.Exit(whole_demo.main())
 
 
-def _scenario(name: str, api: str) -> Scenario:
+def _signing(sgw_key: Path | None, miner_key: Path | None, api: str, grpc: str, network: str, folder: Path) -> Signing:
+    """Put together with what the gateway signs.
+
+    Raises:
+        typer.BadParameter: a key is not named or cannot be read, or no API is named.
+    """
+    if sgw_key is None or miner_key is None or not api:
+        raise typer.BadParameter("name --sgw-key, --miner-key and --api besides", param_hint="--sign")
+    try:
+        sgw, miner = Key.load(sgw_key), Key.load(miner_key)
+    except NoKey as error:
+        raise typer.BadParameter(str(error), param_hint="--sgw-key and --miner-key") from None
+    return Signing(sgw=sgw, miner=miner, server=api, grpc=grpc, network=network, spool=folder / "spool")
+
+
+def _scenario(name: str, api: str, *, sign: bool) -> Scenario:
     """Find a scenario.
 
     Raises:
-        typer.BadParameter: there is none of that name, or it needs the API and none was named.
+        typer.BadParameter: there is none of that name, or it needs the API or keys and none were named.
     """
     if name not in SCENARIOS:
         raise typer.BadParameter(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}", param_hint="SCENARIO")
     if SCENARIOS[name].needs_accounts and not api:
         raise typer.BadParameter(f"{name} moves money: name the API with --api", param_hint="SCENARIO")
+    if SCENARIOS[name].needs_signing and not sign:
+        raise typer.BadParameter(f"{name} signs usage: add --sign and keys", param_hint="SCENARIO")
     return SCENARIOS[name]
 
 

@@ -2,7 +2,8 @@
 
 Starts `ocs serve` on loopback, creates three home operators, lets subscribers roam through three makes of gateway for
 `DEMO_SECONDS` (60 by default), lets one operator run dry and tops it up half-way, then ends all sessions and holds the
-server's books against the simulator's own arithmetic.  Exit code 0 only if everything holds.
+server's books against the simulator's own arithmetic.  One gateway signs what it reports; at the end a stand-alone
+verifier checks a channel that was used up and one whose epoch ended.  Exit code 0 only if everything holds.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from rich.live import Live
 
 from simulator.accounts import Accounts, ApiError, Tariff
 from simulator.board import LINE_KEY, Board, closing, faults
+from simulator.demo_signing import SignedHalf
 from simulator.gateway import Gateway, GatewayError
 from simulator.messages import Identity
 from simulator.population import GRANT_LASTS_SECONDS, HomeOperator, Population
@@ -43,6 +45,12 @@ OPENING_BLOCKS: Final = 1_000
 DRY_AT: Final = 0.25
 TOP_UP_AT: Final = 0.5
 """Parts of the show after which the third operator's credit is used up, and is topped up."""
+
+EPOCHS: Final = 4
+"""Of channels in the show: one that opened early settles before its end."""
+
+EPOCH_SECONDS_MIN: Final = 8
+EPOCH_SECONDS_MAX: Final = 3600
 
 NEXT: Final = """
 next:
@@ -79,7 +87,10 @@ class Show:
         self._clock = Clock(TIME_SCALE)
         self._population = Population(self.operators, self._clock, rng)
         self._granted = 0
-        self._board = Board(self.operators, self.record, seconds, server.url)
+        self._signed = SignedHalf(server, accounts, self._gateways[0].identity.host)
+        self._proof: list[str] = []
+        self._unproved: list[str] = []
+        self._board = Board(self.operators, self._signed, self.record, seconds, server.url)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Play until the time is over or `stopping` is set; afterwards every session has ended.
@@ -90,16 +101,21 @@ class Show:
         for gateway in self._gateways:
             await gateway.connect("127.0.0.1", self._server.gy_port)
         await self._open_accounts()
-        self._population.start()
-        async with _background(self._watch_money(), self._top_up_half_way(), self._draw()):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds):
-                    await stopping.wait()
-            self._board.news = "all subscribers detach"
-            await self._population.leave()
-        for gateway in self._gateways:
-            await gateway.close()
-        await self._settle()
+        async with self._signed.running() as signed:
+            self._population.meters[self._gateways[0]] = signed
+            self._population.start()
+            async with _background(self._watch_money(), self._top_up_half_way(), self._draw()):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._seconds):
+                        await stopping.wait()
+                self._board.news = "all subscribers detach"
+                await self._population.leave()
+            for gateway in self._gateways:
+                await gateway.close()
+            await self._settle()
+            sessions = [session for operator in self.operators for session in operator.sessions if session.metered]
+            self.record.broken(await signed.check(sessions))
+        self._proof, self._unproved = await self._signed.prove()
 
     def story(self) -> str:
         """Tell what happened to the operator that ran dry."""
@@ -107,6 +123,10 @@ class Show:
         if not dry.refused:
             return f"{dry.name} had no time to run dry; give the demo more seconds"
         return f"{dry.name} ran dry: {dry.refused} refusals; {dry.recovered} sessions came back after the top-up"
+
+    def proof(self) -> list[str]:
+        """Tell what a stranger said of the channels."""
+        return self._proof
 
     def faults(self) -> list[str]:
         """Say all that did not hold."""
@@ -117,7 +137,7 @@ class Show:
             found.append(f"and {len(violations) - 10} violations more")
         if not self.record.answers:
             found.append("no CCR was answered")
-        return found
+        return found + self._unproved
 
     async def _open_accounts(self) -> None:
         """Create the operators and credit them by what a grant is worth: one subscriber first shows its size."""
@@ -153,6 +173,7 @@ class Show:
     async def _watch_money(self) -> None:
         while True:
             await self._read_balances()
+            await self._signed.read()
             await asyncio.sleep(2 * REFRESH_SECONDS)
 
     async def _read_balances(self) -> None:
@@ -197,7 +218,7 @@ async def demo(seconds: float, console: Console) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     console.print("starting the server ...")
-    server = ServerProcess()
+    server = ServerProcess(max(EPOCH_SECONDS_MIN, min(EPOCH_SECONDS_MAX, int(seconds / EPOCHS))))
     try:
         async with server, Accounts(server.url, server.token) as accounts:
             console.print(f"ready: Gy 127.0.0.1:{server.gy_port}, console {server.url}/docs", highlight=False)
@@ -205,6 +226,8 @@ async def demo(seconds: float, console: Console) -> int:
             await _while_alive(server, show.run(stopping))
             console.print(closing(show.operators))
             console.print(show.story(), highlight=False)
+            for line in show.proof():
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
             found = show.faults()
             await server.stop()
     except (ServerFailed, GatewayError, ApiError) as error:

@@ -11,7 +11,7 @@ from simulator.accounts import Balance, Tariff
 from simulator.checks import SUCCESS
 from simulator.gateway import Gateway, Unanswered
 from simulator.messages import Volume
-from simulator.subscriber import Clock, Session
+from simulator.subscriber import Clock, Meter, Session
 
 TICK_SECONDS: Final = 6.0
 GRANT_LASTS_SECONDS: Final = (24.0, 72.0)
@@ -66,6 +66,7 @@ class Population:
         self.operators = operators
         self._clock = clock
         self._rng = rng
+        self.meters: dict[Gateway, Meter] = {}  # of gateways that sign what they report
         self._leaving = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,7 +89,7 @@ class Population:
     def new_session(self, operator: HomeOperator, gateway: Gateway) -> Session:
         missing = IMSI_DIGITS - len(operator.prefix)
         imsi = operator.prefix + "".join(str(self._rng.randrange(10)) for _ in range(missing))
-        operator.sessions.append(Session(gateway, imsi, clock=self._clock))
+        operator.sessions.append(Session(gateway, imsi, clock=self._clock, meter=self.meters.get(gateway)))
         return operator.sessions[-1]
 
     async def _roam(self, operator: HomeOperator, gateway: Gateway, number: int) -> None:

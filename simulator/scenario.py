@@ -18,6 +18,8 @@ from simulator.gateway import Gateway, Unanswered
 from simulator.messages import Identity, ServiceKey
 from simulator.profile import STANDARD, Profile
 from simulator.record import Record
+from simulator.settlement.door import DoorError
+from simulator.signed_usage import SignedUsage
 from simulator.subscriber import Clock, Session
 
 EVENT_SECONDS_MAX: Final = 15.0
@@ -31,6 +33,10 @@ TARIFF: Final = Tariff(price=1, per_octets=1_000_000)
 
 class NeedsAccounts(Exception):
     """A scene that moves money was played without the API's address."""
+
+
+class NeedsSigning(Exception):
+    """A scene of signed usage was played without keys."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +54,7 @@ class Stage:
 
     Attributes:
         prefix: IMSIs begin with it when the scene made no operator of its own.
+        signed: who signs what its sessions report; None where nobody does.
     """
 
     host: str
@@ -57,6 +64,7 @@ class Stage:
     prefix: str
     clock: Clock
     rng: random.Random
+    signed: SignedUsage | None = None
     sessions: list[Session] = field(default_factory=list)
 
     async def operator(self, *, credit: int, tariff: Tariff = TARIFF) -> Operator:
@@ -81,11 +89,12 @@ class Stage:
     async def balance(self, operator: Operator) -> Balance:
         return await self._accounts().balance(operator.name)
 
-    def session(self, *keys: ServiceKey) -> Session:
-        """Make a session of a new subscriber."""
+    def session(self, *keys: ServiceKey, metered: bool = True) -> Session:
+        """Make a session of a new subscriber; `metered`: its usage is signed, where anybody signs."""
         missing = IMSI_DIGITS - len(self.prefix)
         imsi = self.prefix + "".join(str(self.rng.randrange(10)) for _ in range(missing))
-        self.sessions.append(Session(self.gateway, imsi, clock=self.clock, keys=keys))
+        meter = self.signed if metered else None
+        self.sessions.append(Session(self.gateway, imsi, clock=self.clock, keys=keys, meter=meter))
         return self.sessions[-1]
 
     def expect(self, condition: bool, rule: Rule, detail: str, session: Session | None = None) -> None:
@@ -114,6 +123,16 @@ class Stage:
         self.expect(shown.consumed + shown.overrun == due, Rule.MONEY, f"{due} credits are due: {shown}")
         self.expect(shown.reserved == 0, Rule.MONEY, f"{shown.reserved} credits stay reserved")
 
+    def signing(self) -> SignedUsage:
+        """Give who signs.
+
+        Raises:
+            NeedsSigning: nobody does.
+        """
+        if self.signed is None:
+            raise NeedsSigning("this scenario signs usage: name keys with --sign")
+        return self.signed
+
     def _accounts(self) -> Accounts:
         if self.accounts is None:
             raise NeedsAccounts("this scenario moves money: name the API with --api")
@@ -125,23 +144,24 @@ Scene = Callable[[Stage], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scene with its name, what it shows (its docstring's first line), and whether it needs the API."""
+    """A scene with its name, what it shows (its docstring's first line), and whether it needs the API, and keys."""
 
     name: str
     shows: str
     needs_accounts: bool
+    needs_signing: bool
     scene: Scene
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
 
 
-def scenario(name: str, *, needs_accounts: bool = False) -> Callable[[Scene], Scene]:
+def scenario(name: str, *, needs_accounts: bool = False, needs_signing: bool = False) -> Callable[[Scene], Scene]:
     """Enter a scene under its name."""
 
     def enter(scene: Scene) -> Scene:
         shows = (scene.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        SCENARIOS[name] = Scenario(name, shows, needs_accounts, scene)
+        SCENARIOS[name] = Scenario(name, shows, needs_accounts, needs_signing, scene)
         return scene
 
     return enter
@@ -169,6 +189,7 @@ async def play(
     profile: Profile = STANDARD,
     identity: Identity | None = None,
     accounts: Accounts | None = None,
+    signed: SignedUsage | None = None,
     prefix: str = "00101",
     tx_seconds: float = 10.0,
     seed: int | None = None,
@@ -178,19 +199,24 @@ async def play(
     Raises:
         Unreachable, Rejected: there is no server to play with.
         NeedsAccounts: the scene moves money and no API was named.
+        NeedsSigning: the scene signs usage and no keys were named.
     """
+    if scenario.needs_signing and signed is None:
+        raise NeedsSigning(f"{scenario.name} signs usage: name keys with --sign")
     if scenario.needs_accounts and accounts is None:
         raise NeedsAccounts(f"{scenario.name} moves money: name the API with --api")
     rng = random.Random(seed)
     record, started = Record(), time.monotonic()
     gateway = Gateway(identity or Identity(), profile, tx_seconds=tx_seconds, record=record, rng=rng)
     async with _connection(gateway, host, port):
-        stage = Stage(host, port, gateway, accounts, prefix, Clock(), rng)
+        stage = Stage(host, port, gateway, accounts, prefix, Clock(), rng, signed)
         try:
             await scenario.scene(stage)
             for session in stage.sessions:
                 await session.detach()
-        except (Unanswered, ApiError) as error:
+            if signed is not None:
+                record.broken(await signed.check([session for session in stage.sessions if session.metered]))
+        except (Unanswered, ApiError, DoorError) as error:
             stage.expect(condition=False, rule=Rule.NOT_ANSWERED, detail=str(error))
     return Outcome(scenario, profile, record, time.monotonic() - started)
 

@@ -28,7 +28,18 @@ api:
   listen: "127.0.0.1:{api_port}"
 usage:
   listen: "127.0.0.1:{usage_port}"
+  epoch_seconds: {epoch_seconds}
+  per_octets: {per_octets}
+  channel_credits: {channel_credits}
 """
+
+PER_OCTETS: Final = 200_000
+"""What a data credit pays for in the demo: a grant is some tens of credits."""
+
+CHANNEL_CREDITS: Final = 20_000
+"""What a channel of the demo locks: enough for an epoch, and little enough that it is seen to fill."""
+
+EPOCH_SECONDS: Final = 3600
 
 
 class ServerFailed(Exception):
@@ -44,7 +55,13 @@ class ServerProcess:
         log: the end of the server's log, once it has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epoch_seconds: int = EPOCH_SECONDS) -> None:
+        """Choose ports and a folder; nothing runs yet.
+
+        Args:
+            epoch_seconds: channels end with such a span of the clock.
+        """
+        self.epoch_seconds = epoch_seconds
         self.gy_port, self.api_port, self.usage_port = _free_ports(3)
         self.token = secrets.token_urlsafe(24)
         self._folder = tempfile.TemporaryDirectory(prefix="ocs-demo-")
@@ -64,6 +81,9 @@ class ServerProcess:
                 gy_port=self.gy_port,
                 api_port=self.api_port,
                 usage_port=self.usage_port,
+                epoch_seconds=self.epoch_seconds,
+                per_octets=PER_OCTETS,
+                channel_credits=CHANNEL_CREDITS,
             )
         )
         with self._log.open("wb") as log:

@@ -8,12 +8,14 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from simulator.checks import SUCCESS
 from simulator.gateway import UNKNOWN_SESSION_ID, Exchange, Gateway, Unanswered
 from simulator.messages import CreditRequest, Reason, ServiceKey, ServiceUnits, Volume
 from simulator.profile import Profile, RequestType, TerminationCause
+from simulator.settlement.messages import Cause, Counters
+from simulator.settlement.reading import Reading
 from simulator.wire import Avp, Message, text
 
 ATTEMPTS: Final = 3
@@ -24,6 +26,23 @@ RETRY_SECONDS: Final = 0.3
 """The wait before a request that met 3004, or no answer, goes out again."""
 
 NEVER: Final = float("inf")
+
+CAUSES: Final = {
+    Reason.THRESHOLD: Cause.THRESHOLD,
+    Reason.HOLDING_TIME: Cause.QHT,
+    Reason.FINAL: Cause.QUOTA_EXHAUSTED,  # of an update: the final units are used
+    Reason.QUOTA_EXHAUSTED: Cause.QUOTA_EXHAUSTED,
+    Reason.VALIDITY_TIME: Cause.VALIDITY_TIMER_EXPIRED,
+    Reason.FORCED_REAUTHORISATION: Cause.REAUTH_REQUIRED,
+}
+"""What signed usage calls it when a CCR-U is sent for this reason."""
+
+
+class Meter(Protocol):
+    """Whoever signs what a gateway reports."""
+
+    def tell(self, reading: Reading) -> None:
+        """Take what was reported over Gy so far, after each answer."""
 
 
 class Clock:
@@ -124,10 +143,20 @@ class Session:
 
     Args:
         keys: the services it uses; the profile's default quota when none is named.
+        meter: is told what was reported, where usage is signed.
+
+    Attributes:
+        reported: octets in all reports that the server has taken, all services together.
     """
 
     def __init__(
-        self, gateway: Gateway, imsi: str, *, clock: Clock | None = None, keys: tuple[ServiceKey, ...] = ()
+        self,
+        gateway: Gateway,
+        imsi: str,
+        *,
+        clock: Clock | None = None,
+        keys: tuple[ServiceKey, ...] = (),
+        meter: Meter | None = None,
     ) -> None:
         self.imsi = imsi
         self.state = SessionState.IDLE
@@ -135,6 +164,8 @@ class Session:
         self.quotas = [Quota(key) for key in keys or (ServiceKey(gateway.profile.rating_group),)]
         self.last: Exchange | None = None
         self.reports = 0
+        self.reported = Volume()
+        self._meter = meter
         self._gateway = gateway
         self._clock = clock or Clock()
         self._number = 0
@@ -149,6 +180,11 @@ class Session:
     @property
     def open(self) -> bool:
         return self.state is SessionState.OPEN
+
+    @property
+    def metered(self) -> bool:
+        """Whether its usage is signed."""
+        return self._meter is not None
 
     @property
     def result_code(self) -> int:
@@ -295,13 +331,31 @@ class Session:
         if exchange.result_code != UNKNOWN_SESSION_ID and exchange.result_code // 1000 != 3:
             for unit in units:
                 self._quota(unit.key).count(unit.used)
+                self.reported += unit.used or Volume()
         if exchange.result_code == SUCCESS and request_type is not RequestType.TERMINATION:
             given = {_key(service): service for service in exchange.answer.services}
             for unit in units:
                 self._quota(unit.key).take(given.get(unit.key), self._clock.now())
+        if self._meter is not None and (request_type is not RequestType.INITIAL or exchange.result_code == SUCCESS):
+            self._meter.tell(self._reading(request, exchange))
         self._answered.set()
         self._answered = asyncio.Event()
         return exchange
+
+    def _reading(self, request: CreditRequest, exchange: Exchange) -> Reading:
+        """Give what is signed of the session after this answer."""
+        final = request.request_type is RequestType.TERMINATION or exchange.result_code == UNKNOWN_SESSION_ID
+        reason = next((unit.reason for unit in request.services if unit.reason is not None), Reason.THRESHOLD)
+        return Reading(
+            gy_session_id=text(self.session_id),
+            imsi=self.imsi,
+            octets=Counters(self.reported.up, self.reported.down),
+            granted_bytes=sum(quota.reported + quota.granted for quota in self.quotas),
+            measured_at_ms=time.time_ns() // 1_000_000,
+            cause=Cause.TERMINATED if final else CAUSES[reason],
+            cc_request_number=request.number,
+            final=final,
+        )
 
     def _quota(self, key: ServiceKey) -> Quota:
         return next(quota for quota in self.quotas if quota.key == key)

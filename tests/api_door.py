@@ -23,6 +23,7 @@ from ocs.shell.config import Config
 from ocs.shell.follower.backend import Backend, Live, PeerView, Progress, WaitingView
 from ocs.shell.follower.public_log import PublicLog
 from ocs.shell.follower.usage_door import UsageDoor, Verdicts
+from ocs.shell.store.channel_files import ChannelFiles
 from ocs.shell.store.log_files import LogFiles
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, signer_of
@@ -72,7 +73,7 @@ class NodeBackend:
         behind: the journal has not been read as far as it is synced.
     """
 
-    def __init__(self, node: Node, books: Books, config: Config, log_files: LogFiles) -> None:
+    def __init__(self, node: Node, books: Books, config: Config, log_files: LogFiles, folder: Path) -> None:
         self.node = node
         self.config = config
         self.faults: dict[str, str] = {}
@@ -91,10 +92,11 @@ class NodeBackend:
 
         node.state.signed.on_leaf = on_leaf
         policy = node.usage_policy
+        self.channel_files = ChannelFiles(folder / "log")
         self.usage = UsageDoor(
             policy.network,
             WAITING_MAX,
-            PublicLog(log_files, "log.test", LOG),
+            PublicLog(log_files, self.channel_files, "log.test", LOG),
             lambda: node.state,
             self._decide,
             self._reach,
@@ -198,7 +200,7 @@ class Door:
         self.books = self._runner.run(Books.open(folder / "books.db"))
         (folder / "log").mkdir()
         self.log_files = LogFiles.open(folder / "log")
-        self.backend = NodeBackend(self.node, self.books, config or Config(), self.log_files)
+        self.backend = NodeBackend(self.node, self.books, config or Config(), self.log_files, folder)
         backend: Backend = self.backend  # the fake keeps to the Protocol
         self.app: FastAPI = create_app(backend, TOKEN)
 

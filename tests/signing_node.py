@@ -42,8 +42,9 @@ class Sgw:
 class SigningNode(Node):
     """A deployment with one home operator, one signing gateway and channels; the log's leaves are kept beside it."""
 
-    def __init__(self, *, bought: int = 10**6, tolerance: int = 0, rate: int = 10**9) -> None:
+    def __init__(self, *, bought: int = 10**6, tolerance: int = 0, rate: int = 10**9, now: int = Node.now) -> None:
         super().__init__(
+            now=UnixMillis(now),
             usage_policy=UsagePolicy(
                 network=NETWORK,
                 owner_key=OWNER.public_key,
@@ -51,7 +52,7 @@ class SigningNode(Node):
                 tolerance=Octets(tolerance),
                 octets_per_second_max=Octets(rate),
                 epoch_ms=EPOCH_MS,
-            )
+            ),
         )
         self.leaves: list[bytes] = []
         self.state.signed.on_leaf = lambda place, leaf: self.leaves.append(leaf)

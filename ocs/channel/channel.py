@@ -53,6 +53,7 @@ class Channel(msgspec.Struct, array_like=True):
         commits: how many, and so the index of the next one.
         settles_at: once it is closing.
         last_commit: `commit_id` of the newest.
+        first_leaf: where the log has its first commit, -1 before that.
     """
 
     number: int
@@ -71,6 +72,7 @@ class Channel(msgspec.Struct, array_like=True):
     reason: int = 0
     settles_at: UnixMillis = UnixMillis(0)
     last_commit: bytes = NO_COMMIT
+    first_leaf: int = -1
 
     @property
     def free(self) -> DataCredits:

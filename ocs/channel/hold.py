@@ -24,6 +24,7 @@ class Hold(msgspec.Struct, array_like=True, gc=False):
         running_in: the channel it runs in, 0 for none.
         left_behind: reserved in `running_in`, where that is not `bound`.
         ended_at: when the Gy session ended, 0 while it runs.
+        before: of `granted`, what earlier Gy sessions of the same name had, whose reports may still come.
     """
 
     gateway: str
@@ -35,6 +36,11 @@ class Hold(msgspec.Struct, array_like=True, gc=False):
     running_in: int = 0
     left_behind: DataCredits = DataCredits(0)
     ended_at: UnixMillis = UnixMillis(0)
+    before: Octets = Octets(0)
+
+    def total(self, octets: int) -> int:
+        """Give what may be signed for in all, once the Gy session of now has `octets`."""
+        return octets + (self.granted if self.ended_at else self.before)
 
 
 class SessionState(IntEnum):

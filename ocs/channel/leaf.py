@@ -67,6 +67,11 @@ def head_of(channel_id: bytes) -> bytes:
     return _HEAD + channel_id
 
 
+def commit_of(leaf: bytes) -> bytes:
+    """Give the payload of the Commit at the head of a leaf that this log itself has made."""
+    return leaf[: _end_of_commit(leaf)]
+
+
 def _end_of_commit(leaf: bytes) -> int:
     """Walk the fields at the head of a leaf up to prev_commit, and give where that ends.
 

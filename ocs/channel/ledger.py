@@ -122,6 +122,8 @@ class Channels:
     def placement(self, gy_session_id: bytes, granted: int) -> Placement | None:
         """Say where a Gy session's grants, `granted` octets in all, would be held; None where no channel has room."""
         hold = self.holds.get(gy_session_id)
+        if hold is not None:
+            granted = hold.total(granted)
         if hold is not None and hold.bound:
             channel = self.by_number[hold.bound]
             needed = self._needed(hold, channel, granted)
@@ -150,23 +152,30 @@ class Channels:
                 if session is not None:
                     base, paid = committed - session.octets, session.credits
             most = max(most, base + (room + paid) * channel.per_octets)
-        return most
+        return max(0, most - hold.total(0)) if hold is not None else most
 
     def hold(self, gy_session_id: bytes, gateway: str, granted: int, placement: Placement) -> None:
         """Hold what a Gy session was granted where `placement` said; less than before changes nothing."""
         hold = self.holds.get(gy_session_id)
         if hold is None:
             hold = self.holds[gy_session_id] = Hold(gateway, Octets(granted), Octets(0), placement.channel)
-        elif placement.channel != hold.bound:
-            self._move(hold, placement.channel)
-        hold.granted = Octets(max(hold.granted, granted))
+        else:
+            self._go_on(hold, gateway)
+            if placement.channel != hold.bound:
+                self._move(hold, placement.channel)
+        hold.granted = Octets(max(hold.granted, hold.total(granted)))
         self._reserve(hold, placement.reserved)
 
     def raise_ceiling(self, gy_session_id: bytes, octets: int) -> None:
         """Let a session sign for what was reported over Gy, though no channel holds anything for it."""
         hold = self.holds.get(gy_session_id)
         if hold is not None:
-            hold.granted = Octets(max(hold.granted, octets))
+            hold.granted = Octets(max(hold.granted, hold.total(octets)))
+
+    def _go_on(self, hold: Hold, gateway: str) -> None:
+        """Let another Gy session of the same name have a hold for which reports of the one before may still come."""
+        if hold.ended_at:
+            hold.before, hold.ended_at, hold.gateway = hold.granted, UnixMillis(0), gateway
 
     def end_gy(self, gy_session_id: bytes, now: UnixMillis) -> None:
         """Note that a Gy session ended; what it holds waits for the final report, or for the channel's end."""
@@ -204,8 +213,8 @@ class Channels:
             hold.left_behind = NOTHING
 
     def _drop_if_over(self, gy_session_id: bytes, hold: Hold) -> None:
-        """Forget a hold that nobody can sign against: Gy has ended, and all that was granted is signed for."""
-        if hold.ended_at and not hold.running and hold.committed >= hold.granted:
+        """Forget a hold that nobody can sign against: Gy has ended, and all is signed for or its channel settled."""
+        if hold.ended_at and not hold.running and (hold.committed >= hold.granted or not hold.bound):
             self._reserve(hold, NOTHING)
             del self.holds[gy_session_id]
 

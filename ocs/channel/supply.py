@@ -16,6 +16,9 @@ READY: Final = 2
 AT_A_TIME: Final = READY + 1
 """And one that has closed, whose credits are locked until its grace is over: what there is has to last for three."""
 
+SPARE_PART: Final = 2
+"""A channel counts as one where it locks at least this part of what a new one would."""
+
 
 class Wanted(NamedTuple):
     """A channel that is to be opened: the owner's next nonce, from this epoch up to the start of that one."""
@@ -37,7 +40,13 @@ def wanted(channels: Channels, now: UnixMillis, epoch_ms: int, amount: DataCredi
     Args:
         amount: what one locks, where the credits there are suffice for all that are wanted.
     """
-    open_ones = [one for one in channels.by_number.values() if one.state == ChannelState.OPEN]
+    share = min(amount, -(-channels.account.available // AT_A_TIME))
+    # One that opened when there was little is no spare for what can be held now.
+    open_ones = [
+        one
+        for one in channels.by_number.values()
+        if one.state == ChannelState.OPEN and SPARE_PART * one.amount >= share
+    ]
     height = now // epoch_ms
     this_end = (height + 1) * epoch_ms
     outliving = any(one.expires_at > this_end for one in open_ones)

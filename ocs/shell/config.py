@@ -333,7 +333,7 @@ class Usage(_Section):
         default=125_000_000, ge=1, le=2**62, description="no session's radio carries more, octets a second"
     )
     epoch_seconds: int = Field(
-        default=3600, ge=10, le=86_400, description="a channel ends with an epoch of the clock, seconds"
+        default=3600, ge=2, le=86_400, description="a channel ends with an epoch of the clock, seconds"
     )
     grace_epochs: int = Field(
         default=1, ge=1, le=168, description="epochs in which late reports are taken once a channel has closed"

@@ -15,7 +15,7 @@ class Refusal(StrEnum):
     BAD_KEY = "bad_key"  # no Ed25519 key, one of small order or odd spelling, not registered, or not in date
     KEY_REVOKED = "key_revoked"  # revoked by now, whatever date the message bears
     BAD_SIGNATURE = "bad_signature"
-    OUT_OF_RANGE = "out_of_range"  # a number that its field cannot hold, or counters above 2^63
+    OUT_OF_RANGE = "out_of_range"  # a number that its field cannot hold, counters above 2^63, a date that never comes
     BAD_ROTATION = "bad_rotation"  # a rotation that both keys did not sign
 
     # What its parts say of each other.

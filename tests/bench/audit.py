@@ -23,7 +23,6 @@ from tempfile import TemporaryDirectory
 
 from ocs.channel import closure
 from ocs.channel.channel import Channel, ChannelState, Summary
-from ocs.channel.closure_file import ClosureFile, write
 from ocs.channel.leaf import join, split
 from ocs.channel.record import (
     CHANNEL_CLOSE_TYPE,
@@ -35,10 +34,11 @@ from ocs.channel.record import (
     commit_id,
 )
 from ocs.shell.follower.public_log import PublicLog
+from ocs.shell.store.channel_files import ChannelFiles, Closed
 from ocs.shell.store.log_files import LogFiles
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, public_key_of, signer_of, verify
-from ocs.tlog.merkle import HASH_OCTETS, Frontier
+from ocs.tlog.merkle import HASH_OCTETS
 from ocs.tlog.proof import parse
 from ocs.units import DataCredits, Octets, UnixMillis
 from ocs.usage.record import COUNTERSIGN_TYPE, SESSION_INIT_TYPE, USAGE_TYPE, Cause, Countersign, SessionInit, Usage
@@ -144,7 +144,7 @@ def leaves(ledger: Channel, commits: int) -> Iterator[bytes]:
 
 
 def make(folder: Path, commits: int) -> tuple[Path, PublicLog, Channel]:
-    """Sign and log so many commits, settle their channel, and write its closure."""
+    """Sign and log so many commits, settle their channel, and have the server's code hand out its closure."""
     (folder / "log").mkdir()
     log = LogFiles.open(folder / "log")
     ledger = Channel(
@@ -167,20 +167,14 @@ def make(folder: Path, commits: int) -> tuple[Path, PublicLog, Channel]:
             log.append(batch)
             batch.clear()
     log.append(batch)
-    public = PublicLog(log, "ocs.example.net/bench", LOG)
+    channels = ChannelFiles(folder / "log")
     close = closure.propose(ledger, log.size, log.root(log.size))
-    file = ClosureFile(
-        opened=envelope.seal(CHANNEL_OPEN_TYPE, OPEN.encode(), OWNER),
-        closed=envelope.seal(CHANNEL_CLOSE_TYPE, close.encode(), OWNER),
-        per_octets=PER_OCTETS,
-        log_key=public.key.text,
-        checkpoint=public.checkpoint().octets,
-        before=Frontier.at(0, log.nodes),
-        entries=log.entries(0, log.size),
-    )
+    channels.keep_open(1, envelope.seal(CHANNEL_OPEN_TYPE, OPEN.encode(), OWNER))
+    channels.keep_close(1, Closed(0, ledger.per_octets, envelope.seal(CHANNEL_CLOSE_TYPE, close.encode(), OWNER)))
+    public = PublicLog(log, channels, "ocs.example.net/bench", LOG)
     path = folder / "channel.closure"
     with path.open("wb") as out:
-        out.writelines(write(file))
+        out.writelines(public.closure(1))
     return path, public, ledger
 
 

@@ -196,7 +196,9 @@ def gy_p99(server: OcsServer, seconds: float) -> float:
 def _cpu_seconds(server: OcsServer) -> float:
     assert server.process is not None
     ticks = 0
-    for pid in (server.process.pid, server.follower()):
+    follower = server.follower()
+    verifiers = Path(f"/proc/{follower}/task/{follower}/children").read_text().split()
+    for pid in (server.process.pid, follower, *map(int, verifiers)):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
@@ -204,7 +206,9 @@ def _cpu_seconds(server: OcsServer) -> float:
 
 def _bind(server: OcsServer, cores: set[int]) -> None:
     assert server.process is not None
-    for pid in (server.process.pid, server.follower()):
+    follower = server.follower()
+    verifiers = Path(f"/proc/{follower}/task/{follower}/children").read_text().split()
+    for pid in (server.process.pid, follower, *map(int, verifiers)):
         for task in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(task.name), cores)
 

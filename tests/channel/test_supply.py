@@ -87,6 +87,14 @@ def test_a_small_balance_lasts_for_three() -> None:
     assert open_wanted(ledger(0), START) == []
 
 
+def test_what_opened_when_there_was_little_does_not_count_later() -> None:
+    channels = ledger(9)
+    assert open_wanted(channels, START) == [(1, 3), (2, 3)]
+    channels.buy(DataCredits(10_000))
+    assert open_wanted(channels, START) == [(1, 1000), (2, 1000)]
+    assert open_wanted(channels, START) == []
+
+
 def test_who_asks_gets_one_more() -> None:
     channels = ledger()
     open_wanted(channels, START)

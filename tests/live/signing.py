@@ -128,7 +128,10 @@ class Signers:
     # What they sign
 
     def begin(self, gy_session_id: str) -> tuple[Signed, bytes]:
-        told = self.active(gy_session_id)
+        return self.begin_in(gy_session_id, self.active(gy_session_id))
+
+    def begin_in(self, gy_session_id: str, told: dict[str, Any]) -> tuple[Signed, bytes]:
+        """Begin a session in the channel that the server told of."""
         session = Signed(gy_session_id, bytes.fromhex(told["channel_id"]))
         init = SessionInit(
             version=1,

@@ -67,6 +67,19 @@ def test_after_a_kill_a_repeat_gets_the_same_leaf_and_the_log_goes_on(server: Oc
     assert [one["log_index"] for one in signers.send(init, report, later)] == [0, 1, 2]
 
 
+def test_a_contradiction_is_found_in_the_batch_of_what_it_contradicts(server: OcsServer) -> None:
+    gateway, signers = attach(server)
+    with gateway:
+        session, init = signers.begin(SESSION)
+        first = signers.usage(session, 10, 20)
+        session.seq -= 1
+        other = signers.usage(session, 10, 20)
+        told = signers.send(init, first, other)
+        assert [one["status"] for one in told] == ["accepted", "accepted", "refused"]
+        assert told[2]["code"] == "equivocation"
+        assert signers.send(signers.usage(session, 1))[0]["code"] == "session_ended"
+
+
 def test_grpc_gives_receipts_in_order(server: OcsServer) -> None:
     gateway, signers = attach(server)
     with gateway:

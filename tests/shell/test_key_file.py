@@ -1,4 +1,4 @@
-"""Private keys: made once, closed to others, and OpenSSL's own."""
+"""Key files: made once, private ones closed to others, and OpenSSL's own."""
 
 import json
 import stat
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from ocs.errors import BadConfiguration, Conflict
@@ -83,6 +84,71 @@ def test_places_that_cannot_be_used_are_told(tmp_path: Path) -> None:
         key_file.load(tmp_path / "none.pem")
     with pytest.raises(BadConfiguration, match="cannot be made"):
         key_file.make(tmp_path / "none" / "key.pem")
+
+
+def public_pem(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_public_key_is_written_as_rfc_8410_has_it(tmp_path: Path) -> None:
+    """The key and its text are those of section 10.1."""
+    path = tmp_path / "ed25519.pub.pem"
+    key_file.write_public(path, bytes.fromhex("19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1"))
+    assert path.read_text() == (
+        "-----BEGIN PUBLIC KEY-----\n"
+        "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
+        "-----END PUBLIC KEY-----\n"
+    )
+    with pytest.raises(Conflict, match="never overwritten"):
+        key_file.write_public(path, bytes(32))
+    assert key_file.public_key(path).hex().startswith("19bf4409")
+
+
+def test_a_public_key_is_one_that_others_read(tmp_path: Path) -> None:
+    private, public = tmp_path / "sgw.pem", tmp_path / "sgw.pub.pem"
+    made = key_file.make_pair(private, public)
+    theirs = load_pem_public_key(public.read_bytes())
+    assert theirs.public_bytes(Encoding.Raw, PublicFormat.Raw) == made.public_key  # type: ignore[call-arg, union-attr]
+    assert key_file.public_key(public) == key_file.public_key(private) == made.public_key
+    assert not stat.S_IMODE(public.stat().st_mode) & 0o133, "nobody but its owner writes it"
+
+
+def test_a_public_key_that_others_wrote_is_read(tmp_path: Path) -> None:
+    theirs = Ed25519PrivateKey.generate()
+    raw = theirs.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    assert key_file.public_key(kept(tmp_path / "a.pem", public_pem(theirs), 0o644)) == raw
+    assert key_file.public_key(kept(tmp_path / "b.pem", public_pem(theirs).replace(b"\n", b"\r\n"), 0o644)) == raw
+    assert key_file.public_key(kept(tmp_path / "c.pem", pem(theirs))) == raw
+
+
+NO_PUBLIC = {
+    **WRONG,
+    "another public curve": public_pem(X25519PrivateKey.generate()),
+    "cut in public": public_pem(Ed25519PrivateKey.generate())[:-30],
+    "no base64 in public": b"-----BEGIN PUBLIC KEY-----\n%%%\n-----END PUBLIC KEY-----\n",
+    "more in public": public_pem(Ed25519PrivateKey.generate()) * 200,
+}
+
+
+@pytest.mark.parametrize("name", NO_PUBLIC)
+def test_what_is_neither_public_nor_private_is_told(tmp_path: Path, name: str) -> None:
+    """Whoever may read it: the mode of a file that has no private key is nobody's fault."""
+    with pytest.raises(BadConfiguration, match="is no Ed25519 key in PEM, public or without a password"):
+        key_file.public_key(kept(tmp_path / "wrong.pem", NO_PUBLIC[name], 0o644))
+
+
+def test_a_private_key_that_others_may_read_gives_no_public_one(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match="chmod 600"):
+        key_file.public_key(kept(tmp_path / "open.pem", pem(Ed25519PrivateKey.generate()), 0o644))
+
+
+@pytest.mark.parametrize("place", ["sgw.pem", "taken.pem", "none/sgw.pub.pem"])
+def test_a_pair_is_two_files_or_none(tmp_path: Path, place: str) -> None:
+    (tmp_path / "taken.pem").write_text("taken")
+    with pytest.raises((Conflict, BadConfiguration)):
+        key_file.make_pair(tmp_path / "sgw.pem", tmp_path / place)
+    assert [one.name for one in tmp_path.iterdir()] == ["taken.pem"]
+    assert (tmp_path / "taken.pem").read_text() == "taken"
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from ocs.reporting import CLOCK_MS_MAX, SEQ_JUMP_MAX
 from ocs.signed.refusal import Refusal
 from ocs.units import MINUTE
+from ocs.usage.door_pass import DOOR_TYPE
 from ocs.usage.opening import REPORT_OCTETS_MAX
 from ocs.usage.record import COUNTERSIGN_TYPE, SESSION_INIT_TYPE, USAGE_TYPE, Cause
 from ocs.wire_pb import settlement_pb2 as pb
@@ -28,6 +29,7 @@ OF_OTHERS = {
         (f"SessionInit: `{SESSION_INIT_TYPE}`, signed by the SGW", pb.SessionInit, 1),
         (f"Usage: `{USAGE_TYPE}`, signed by the SGW", pb.Usage, 7),
         (f"Countersign: `{COUNTERSIGN_TYPE}`, signed by the miner", pb.Countersign, 1),
+        ("How reports are sent", pb.DoorPass, 1),
     ],
 )
 def test_each_field_is_there_with_its_number(heading: str, message: type, begins: int) -> None:
@@ -47,6 +49,7 @@ def test_each_cause_and_code_is_there() -> None:
 
 
 def test_its_figures_are_ours() -> None:
+    assert f"`{DOOR_TYPE}`" in PAGE
     assert f"{REPORT_OCTETS_MAX:,} at the most" in PAGE
     assert (CLOCK_MS_MAX, SEQ_JUMP_MAX) == (5 * MINUTE, 1_000_000)
     for figure in ("within five minutes", "more than a million above"):

@@ -67,6 +67,10 @@ def test_the_command_line_tells_wrong_use_from_a_missing_server(free_port):
     assert run("run", "nonsense")[0] == 2
     assert run("run", "exhaustion")[0] == 2
     assert run("run", "attach", "--profile", "nonsense")[0] == 2
+    assert run("run", "signed-session", "--api", "http://127.0.0.1:1")[0] == 2
+    assert run("run", "attach", "--sign")[0] == 2
+    assert run("run", "attach", "--sign", "--api", "http://127.0.0.1:1", "--sgw-key", "no", "--miner-key", "no")[0] == 2
+    assert run("forwarder", "--spool", "s", "--sgw-key", "no", "--miner-key", "no")[0] == 3
     assert run("run", "attach", "--imsi-prefix", "one")[0] == 2
     assert run("run", "attach", "--port", str(free_port))[0] == 4
     assert run("--version")[0] == 0

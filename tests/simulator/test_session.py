@@ -1,6 +1,7 @@
 """Sessions of every make of gateway against a Gy server of another make (python-diameter)."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 
 import pytest
@@ -10,6 +11,8 @@ from simulator.checks import Rule
 from simulator.gateway import Exchange, Gateway, Rejected, Unanswered, Unreachable
 from simulator.messages import Identity, Reason, ServiceKey, Volume
 from simulator.profile import MAGMA, OPEN5GS, PROFILES, STANDARD, Profile
+from simulator.settlement.messages import Cause
+from simulator.settlement.reading import Reading
 from simulator.subscriber import Clock, QuotaState, Session, SessionState
 from simulator.wire import Command, Message, avp, message_octets
 
@@ -32,6 +35,12 @@ def play(server: CreditServer, scene: Scene, profile: Profile = STANDARD, **how:
 
     asyncio.run(run())
     return gateway
+
+
+class Readings(list[Reading]):
+    """A meter that keeps what it is told."""
+
+    tell = list.append
 
 
 async def until(session: Session, condition: Callable[[], bool]) -> None:
@@ -362,3 +371,40 @@ def test_nobody_at_home_is_unreachable(free_port):
 
     with pytest.raises(Unreachable):
         asyncio.run(knock())
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_a_meter_is_told_what_was_reported(server, profile):
+    """After each answer: running totals up and down, the sum of all reports over Gy, and the end."""
+    told = Readings()
+
+    async def scene(gateway: Gateway, session: Session) -> None:
+        await session.attach()
+        due = session.quotas[0].report_at(profile)
+        await session.use(Volume(due // 5, due - due // 5))
+        await session.reauthorise()
+        await session.use(Volume(10, 20))
+        await session.detach()
+
+    play(server, scene, profile, meter=told)
+    assert [one.cc_request_number for one in told] == [0, 1, 2, 3]
+    assert [one.final for one in told] == [False, False, False, True]
+    assert told[0].octets.total == 0
+    assert told[0].granted_bytes > 0
+    assert told[1].cause in {Cause.THRESHOLD, Cause.QUOTA_EXHAUSTED}
+    assert [one.cause for one in told[2:]] == [Cause.REAUTH_REQUIRED, Cause.TERMINATED]
+    assert told[-1].octets.total == used(server)
+    assert told[-1].octets.less(told[-2].octets) == (10, 20)
+    assert all(later.granted_bytes >= one.granted_bytes for one, later in itertools.pairwise(told))
+
+
+def test_a_session_that_was_refused_is_not_metered(server):
+    server.purse = 0
+    told = Readings()
+
+    async def scene(gateway: Gateway, session: Session) -> None:
+        await session.attach()
+        assert not session.reported.total
+
+    play(server, scene, meter=told)
+    assert all(one.octets.total == 0 for one in told)

@@ -6,7 +6,10 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from ocs.shell.api import (
+    channels,
+    data_credits,
     docs_page,
+    keys,
     log,
     money,
     operators,
@@ -14,6 +17,7 @@ from ocs.shell.api import (
     problems,
     reconciliation,
     sessions,
+    signed_reports,
     status,
     usage,
 )
@@ -34,6 +38,8 @@ TAGS: Final = [
     {"name": "sessions", "description": "Credit-control sessions, explained."},
     {"name": "reconciliation", "description": "What Gy charged beside what was signed."},
     {"name": "peers", "description": "Diameter peers: connected, allowed, waiting."},
+    {"name": "keys", "description": "Keys that sign usage."},
+    {"name": "channels", "description": "Data credits, channels, and what was signed in them."},
     {"name": "usage", "description": "Signed reports of usage, and their receipts."},
     {"name": "log", "description": "The public log of all commits; no token."},
     {"name": "status", "description": "Health and metrics; no token."},
@@ -72,7 +78,11 @@ def create_app(backend: Backend, token: str) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.backend = backend
-    for noun in (operators, money, sessions, reconciliation, peers, usage, log, status):
+    nouns = (
+        *(operators, money, sessions, reconciliation, peers, keys),
+        *(data_credits, channels, signed_reports, usage, log, status),
+    )
+    for noun in nouns:
         app.include_router(noun.routes)
     problems.install(app)
     docs_page.install(app)

@@ -19,6 +19,7 @@ from starlette.routing import Match
 
 from ocs.errors import NotFound, OcsError
 from ocs.shell.api.values import View
+from ocs.signed.malformed import Malformed
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_BASE: Final = "/problems/"
@@ -92,6 +93,7 @@ class Problem(View):
     status: int
     detail: str
     errors: list[FieldError] | None = None
+    code: str | None = Field(default=None, description="of a signed message: the rule that it breaks")
     reasons: dict[str, str] | None = Field(default=None, description="of `not-ready`: each part that is not, and why")
 
 
@@ -101,6 +103,7 @@ def problem(
     *,
     status: int | None = None,
     errors: Iterable[FieldError] = (),
+    code: str | None = None,
     reasons: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
@@ -116,6 +119,8 @@ def problem(
     }
     if listed := [error.model_dump() for error in errors]:
         body["errors"] = listed
+    if code is not None:
+        body["code"] = code
     if reasons is not None:
         body["reasons"] = dict(reasons)
     extra = dict(headers or {})
@@ -128,7 +133,8 @@ def of_error(error: OcsError) -> JSONResponse:
     """Translate misuse; a fault of ours becomes `internal`."""
     if error.status == 500:
         return internal(error)
-    return problem(error.slug, str(error), status=error.status)
+    code = error.code.value if isinstance(error, Malformed) else None
+    return problem(error.slug, str(error), status=error.status, code=code)
 
 
 def internal(error: BaseException) -> JSONResponse:

@@ -30,7 +30,16 @@ def _escaped(char: str) -> str:
 
 def session_id_of(path: bytes) -> SessionId:
     r"""Read a Session-Id from a percent-encoded path: its octets as they are, or `\xNN` escapes, or both."""
-    return SessionId(_ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), unquote_to_bytes(path)))
+    return _unescaped(unquote_to_bytes(path))
+
+
+def session_named(text: str) -> SessionId:
+    r"""Read a Session-Id as `session_text` writes it, from where the framework has undone the percent-encoding."""
+    return _unescaped(text.encode())
+
+
+def _unescaped(octets: bytes) -> SessionId:
+    return SessionId(_ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), octets))
 
 
 def session_in_path(path: bytes, before: bytes, after: bytes = b"") -> SessionId:

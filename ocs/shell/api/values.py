@@ -11,7 +11,9 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ocs.units import CREDITS_MAX, SECOND, Credits, Octets, UnixMillis
+from ocs.errors import InvalidInput
+from ocs.texts import moment
+from ocs.units import CREDITS_MAX, SECOND, Credits, DataCredits, Octets, UnixMillis
 
 DIGITS_MAX: Final = len(str(CREDITS_MAX))
 DAY_LENGTH: Final = len("2027-01-15")
@@ -50,6 +52,20 @@ def calendar_day(value: object) -> date:
     raise PydanticCustomError("day", "this is no day of the calendar", {"mend": "write it as 2027-01-15"})
 
 
+def instant(value: object) -> UnixMillis:
+    """Read a moment from JSON, written as 2027-01-15T08:00:00Z; a number would leave its unit to be guessed.
+
+    Raises:
+        PydanticCustomError: anything else.
+    """
+    if isinstance(value, str):
+        with suppress(InvalidInput):
+            return moment(value)
+    raise PydanticCustomError(
+        "moment", "this is no moment in time", {"mend": "write it with its zone: 2027-01-15T08:00:00Z"}
+    )
+
+
 _WHOLE_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "string", "pattern": f"^[0-9]{{1,{DIGITS_MAX}}}$"},
@@ -64,6 +80,19 @@ OctetsIn = Annotated[
     Octets, BeforeValidator(whole), WithJsonSchema({**_WHOLE_SCHEMA, "description": "octets", "examples": ["1000"]})
 ]
 
+DataCreditsIn = Annotated[
+    DataCredits,
+    BeforeValidator(whole),
+    WithJsonSchema({**_WHOLE_SCHEMA, "description": "data credits", "examples": ["1000000"]}),
+]
+
+TimeIn = Annotated[
+    UnixMillis,
+    BeforeValidator(instant),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "description": "RFC 3339", "examples": ["2027-01-15T08:00:00Z"]}
+    ),
+]
 DayIn = Annotated[
     date,
     BeforeValidator(calendar_day),
@@ -71,6 +100,7 @@ DayIn = Annotated[
 ]
 
 CreditsText = Annotated[str, Field(pattern="^-?[0-9]+$", description="credits", examples=["250000"])]
+DataCreditsText = Annotated[str, Field(pattern="^[0-9]+$", description="data credits", examples=["1000000"])]
 OctetsText = Annotated[str, Field(pattern="^[0-9]+$", description="octets", examples=["10000000"])]
 DifferenceText = Annotated[
     str,

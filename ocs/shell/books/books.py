@@ -27,6 +27,7 @@ from ocs.shell.books.reconciliation import Reconciliation
 from ocs.shell.books.rows import OperatorRow, ServiceRow, SessionRow, TopUpRow
 from ocs.shell.books.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, UPGRADES
 from ocs.shell.books.usage_posting import ChannelEntry, SignedEntry, UsagePosting
+from ocs.shell.books.usage_reading import UsageReading
 from ocs.shell.store.data_folder import FILE_MODE
 from ocs.state import Event
 from ocs.units import GroupIndex, SessionId, UnixMillis
@@ -69,6 +70,7 @@ class Books:
         self._accounts: dict[int, AccountEntry] = {}
         self._next_session = 1
         self._channels: dict[int, ChannelEntry] = {}
+        self.usage = UsageReading(connection)
         self._leaves = 0
         self._comparisons = Comparisons(connection)
 

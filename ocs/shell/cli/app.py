@@ -7,6 +7,7 @@ from typing import Annotated
 import apsw
 import typer
 
+from ocs.shell.cli import channel as cli_channel
 from ocs.shell.cli import config as cli_config
 from ocs.shell.cli import decode, doctor, door
 from ocs.shell.cli import journal as cli_journal
@@ -33,6 +34,7 @@ app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_peer.app, name="peer")
 app.add_typer(cli_journal.app, name="journal")
 app.add_typer(cli_key.app, name="key")
+app.add_typer(cli_channel.app, name="channel")
 app.add_typer(cli_config.app, name="config")
 app.command(name="decode")(decode.command)
 app.command(name="doctor")(doctor.command)

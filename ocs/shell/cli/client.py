@@ -5,6 +5,7 @@ What the server says is passed on in its own words; what never reached it is sai
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -99,6 +100,29 @@ class Client:
     def delete(self, path: str) -> None:
         self._call("DELETE", path)
 
+    def download(self, path: str, file: Path) -> int:
+        """Write what is at a path to a new file; how many octets.
+
+        Raises:
+            Conflict: there is a file.
+            BadConfiguration: it cannot be written.
+            OcsError: as `get`; no file is left.
+        """
+        answer = self._sent("GET", path, stream=True)
+        size = 0
+        try:
+            with closing(answer), file.open("xb") as into:
+                for octets in answer.iter_bytes():
+                    size += into.write(octets)
+        except FileExistsError:
+            raise Conflict(f"{file} is there already; name another file") from None
+        except httpx.TransportError as error:
+            file.unlink()
+            raise Unavailable(f"{self.url} stopped in the middle ({error or type(error).__name__})") from None
+        except OSError as error:
+            raise BadConfiguration(f"{file} cannot be written ({error.strerror})") from None
+        return size
+
     def _call(
         self,
         method: str,
@@ -108,8 +132,31 @@ class Client:
         body: Json | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Json:
+        answer = self._sent(method, path, query=query, body=body, headers=headers)
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return {}
         try:
-            answer = self._http.request(method, PREFIX + path, params=query, json=body, headers=headers)
+            told: Json = answer.json()
+        except ValueError:
+            raise Unavailable(f"{self.url} answers, and not as this server does; is --server right?") from None
+        return told
+
+    def _sent(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Json | None = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+    ) -> httpx.Response:
+        """Send a request; an answer that is no error."""
+        try:
+            request = self._http.build_request(method, PREFIX + path, params=query, json=body, headers=headers)
+            answer = self._http.send(request, stream=stream)
+            if answer.is_error:
+                answer.read()
         except httpx.ConnectError:
             raise Unavailable(
                 f"no server answers at {self.url}; start it with `ocs serve`, or say where it is with --server or "
@@ -128,13 +175,7 @@ class Client:
             )
         if answer.is_error:
             raise refusal(answer, self.url)
-        if answer.status_code == httpx.codes.NO_CONTENT:
-            return {}
-        try:
-            told: Json = answer.json()
-        except ValueError:
-            raise Unavailable(f"{self.url} answers, and not as this server does; is --server right?") from None
-        return told
+        return answer
 
 
 def path_part(text: str) -> str:

@@ -1,12 +1,11 @@
 """`ocs operator`: home operators, their tariffs and their money."""
 
 from typing import Annotated, Any, Final
-from uuid import uuid4
 
 import typer
 
 from ocs.shell.cli.client import Json, connect, path_part
-from ocs.shell.cli.options import ConfigOption, ReasonArgument, ServerOption
+from ocs.shell.cli.options import ConfigOption, KeyOption, ReasonArgument, ServerOption, key_or_new
 from ocs.shell.cli.output import Output, OutputOption, show
 
 app = typer.Typer(no_args_is_help=True, help="Home operators, their tariffs and their money.")
@@ -136,20 +135,14 @@ def top_up(
     name: NameArgument,
     amount: AmountArgument,
     reference: Annotated[str, typer.Option("--reference", help="What finance finds it by.")],
-    key: Annotated[
-        str | None,
-        typer.Option("--key", help="Idempotency-Key; with the same one a repeat credits nothing."),
-    ] = None,
+    key: KeyOption = None,
     kind: KindOption = "paid",
     config: ConfigOption = None,
     server: ServerOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Credit an operator, once for each key."""
-    if key is None:
-        key = str(uuid4())
-        # Told before anything is sent: whoever never sees the answer can repeat it safely.
-        typer.echo(f"Idempotency-Key {key}; to repeat this same top-up add --key {key}", err=True)
+    key = key_or_new(key)
     body = {"amount": amount, "reference": reference, "kind": kind}
     with connect(config, server) as client:
         made = client.post(f"{_path(name)}/top-ups", body, key=key)

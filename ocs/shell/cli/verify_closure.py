@@ -37,7 +37,7 @@ app = typer.Typer(
 
 @app.command()
 def verify(
-    closure: Annotated[Path, typer.Argument(help="The file, as `ocs channel export` or the API gives it.")],
+    closure: Annotated[Path, typer.Argument(help="The file, as `ocs channel closure` or the API gives it.")],
     log_key: Annotated[
         str | None, typer.Option("--log-key", help="The log's verifier key; else the file's is taken, and shown.")
     ] = None,

@@ -37,6 +37,7 @@ from ocs.shell.frame import frame, read_frame
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.listening_socket import ListeningSocket
 from ocs.shell.live import Live
+from ocs.shell.store.channel_files import ChannelFiles
 from ocs.shell.store.data_folder import DataFolder, holding_books
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
@@ -81,7 +82,10 @@ class Follower:
         self._waiting: dict[int, asyncio.Future[link.ToFollower]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         public_log = PublicLog(
-            reading.fold.log, origin_of(config.usage.network, config.origin_host), key_file.load(folder.log_key)
+            reading.fold.log,
+            ChannelFiles(folder.log),
+            origin_of(config.usage.network, config.origin_host),
+            key_file.load(folder.log_key),
         )
         self.usage = UsageDoor(
             config.usage.network,

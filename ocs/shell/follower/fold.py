@@ -11,9 +11,11 @@ from typing import Final, Self
 import structlog
 
 from ocs import image
+from ocs.channel.event import ChannelOpened, ChannelStepped
 from ocs.errors import JournalFault, Unavailable
 from ocs.node import evolve
 from ocs.shell.config import JournalSettings
+from ocs.shell.follower.channel_keeper import ChannelKeeper
 from ocs.shell.follower.pursuit import Pursuit
 from ocs.shell.store import records, snapshot
 from ocs.shell.store.archive import Archive, History
@@ -55,6 +57,7 @@ class Fold(Pursuit):
         folder: DataFolder,
         history: History,
         log_files: LogFiles,
+        keeper: ChannelKeeper,
         state: State,
         index: GroupIndex,
     ) -> None:
@@ -62,6 +65,7 @@ class Fold(Pursuit):
         self.state = state
         self.log = log_files
         log_files.rewind(state.signed.log.size)
+        self._keeper = keeper
         self._leaves: list[bytes] = []
         self._unsynced = 0  # octets of the log
         state.signed.on_leaf = self._add_leaf
@@ -84,6 +88,7 @@ class Fold(Pursuit):
         reader: JournalReader,
         history: History,
         log_files: LogFiles,
+        keeper: ChannelKeeper,
     ) -> Self:
         """Start from the newest snapshot, or from the beginning.
 
@@ -100,7 +105,7 @@ class Fold(Pursuit):
         for fault in faults:
             log.error("a snapshot cannot be used; an older one is", detail=fault)
         if start is not None and state is not None:
-            fold = cls(settings, folder, history, log_files, state, start.index)
+            fold = cls(settings, folder, history, log_files, keeper, state, start.index)
             fold._digest = start.digest
             return fold
         if (first := history.first()) > 1:
@@ -108,7 +113,7 @@ class Fold(Pursuit):
                 f"the groups before {first} are not kept any more, and no snapshot can be used; "
                 f"bring the data back from a copy ({'; '.join(faults) or 'there is no snapshot'})"
             )
-        fold = cls(settings, folder, history, log_files, State(), GroupIndex(0))
+        fold = cls(settings, folder, history, log_files, keeper, State(), GroupIndex(0))
         fold._digest = reader.data_id
         return fold
 
@@ -121,6 +126,8 @@ class Fold(Pursuit):
             self.state.group = group.index
             for event in events:
                 evolve(self.state, event)
+                if isinstance(event, ChannelOpened | ChannelStepped):
+                    await self._keeper.see(event, self.state)
             self._records_since_snapshot += len(events)
             index, self._digest = group.index, group.digest
         if self._leaves:

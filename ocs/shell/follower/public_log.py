@@ -4,8 +4,15 @@ A checkpoint is signed of what the core has synced and this process has folded: 
 after any crash the same ones stand at the same places, and no two checkpoints ever contradict each other.
 """
 
+from collections.abc import Iterator
+
+from ocs.channel import closure_file, leaf
+from ocs.channel.closure_file import ClosureFile
+from ocs.channel.record import ChannelClose
 from ocs.errors import NotFound
+from ocs.shell.store.channel_files import ChannelFiles
 from ocs.shell.store.log_files import LogFiles
+from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner
 from ocs.tlog import checkpoint
 from ocs.tlog.checkpoint import Checkpoint
@@ -21,8 +28,9 @@ class PublicLog:
         key: under which its checkpoints are checked; its name is the log's origin.
     """
 
-    def __init__(self, files: LogFiles, origin: str, signer: SeedSigner) -> None:
+    def __init__(self, files: LogFiles, channels: ChannelFiles, origin: str, signer: SeedSigner) -> None:
         self.files = files
+        self._channels = channels
         self.key = VerifierKey(origin, signer.public_key)
         self._signer = signer
         self._newest: tuple[int, Note] | None = None
@@ -46,13 +54,39 @@ class PublicLog:
     def proof(self, index: int) -> bytes:
         """Give the receipt of a leaf: a c2sp.org/tlog-proof against the newest checkpoint.
 
+        Its line `extra` holds the Commit: a leaf is that and the envelope, which the miner has, so it needs no more to
+        check the proof.
+
         Raises:
             NotFound: the log has no such leaf.
         """
         if not 0 <= index < self.size:
             raise NotFound(f"the log has {self.size} leaves, and none with index {index}")
         signed = self.checkpoint()
-        return LogProof(index, self.files.inclusion(index, self.size), signed.octets).octets
+        commit = leaf.commit_of(self.files.entry(index))
+        return LogProof(index, self.files.inclusion(index, self.size), signed.octets, commit).octets
+
+    def closure(self, number: int) -> Iterator[bytes]:
+        """Give the closure of a settled channel, piece by piece (ocs.channel.closure_file).
+
+        Raises:
+            NotFound: there is no such channel, or it is not settled.
+        """
+        opened, closed = self._channels.opened(number), self._channels.closed(number)
+        close = ChannelClose.decode(envelope.decode(closed.envelope).payload)
+        size = close.log_size
+        first = closed.first_leaf if closed.first_leaf >= 0 else size
+        return closure_file.write(
+            ClosureFile(
+                opened=opened,
+                closed=closed.envelope,
+                per_octets=closed.per_octets,
+                log_key=self.key.text,
+                checkpoint=self.checkpoint_at(size).octets,
+                before=self.files.frontier(first),
+                entries=self.files.entries(first, size),
+            )
+        )
 
 
 def origin_of(network: str, origin_host: str) -> str:

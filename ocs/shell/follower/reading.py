@@ -8,11 +8,14 @@ import structlog
 
 from ocs.channel.leaf import split
 from ocs.reporting import Earlier
+from ocs.shell import key_file
 from ocs.shell.config import JournalSettings
 from ocs.shell.follower.bookkeeper import Bookkeeper
+from ocs.shell.follower.channel_keeper import ChannelKeeper
 from ocs.shell.follower.fold import Fold
 from ocs.shell.follower.session_history import SessionHistory
 from ocs.shell.store.archive import Archive, History
+from ocs.shell.store.channel_files import ChannelFiles
 from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.journal import JournalReader
 from ocs.shell.store.log_files import LogFiles
@@ -44,7 +47,8 @@ class Reading:
         bookkeeper = await Bookkeeper.open(folder, reader, history)
         try:
             log_files = LogFiles.open(folder.log)
-            fold = Fold.open(settings, folder, reader, history, log_files)
+            keeper = ChannelKeeper(ChannelFiles(folder.log), key_file.load_or_make(folder.owner_key))
+            fold = Fold.open(settings, folder, reader, history, log_files, keeper)
         except BaseException:
             await bookkeeper.close()
             raise

@@ -221,9 +221,11 @@ class UsageDoor:
             return [error] * len(commands)
         results: list[Told | OcsError] = list(told)
         sought = [place for place, one in enumerate(told) if isinstance(one, Sought)]
-        if sought:
-            index = max(index, await self._decide_with_log(commands, results, sought))
         try:
+            if sought:
+                # What is sought may be a leaf of this very batch: it is in the log here once its group is folded.
+                await self._reach(index)
+                index = max(index, await self._decide_with_log(commands, results, sought))
             await self._reach(index)
         except Unavailable as error:
             return [one if isinstance(one, Verdict) else error for one in results]
@@ -290,7 +292,8 @@ class UsageDoor:
         if hold is None or (sender is not None and not self._is_gateways(sender, hold.gateway)):
             return Active(None, 0, 0)
         channel = channels.by_number.get(hold.bound)
-        if channel is None or channel.state != ChannelState.OPEN:
+        is_over = channel is not None and channel.state == ChannelState.CLOSING and self._now() >= channel.settles_at
+        if channel is None or channel.state == ChannelState.SETTLED or is_over:
             return Active(None, 0, hold.granted)  # the next grant binds it to another
         return Active(channel.channel_id, channel.tariff, hold.granted)
 

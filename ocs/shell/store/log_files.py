@@ -19,7 +19,7 @@ from typing import Final, Self
 from ocs.errors import JournalFault, NotFound, Unavailable
 from ocs.shell.store.data_folder import FILE_MODE, sync_folder
 from ocs.tlog import merkle, tiles
-from ocs.tlog.merkle import HASH_OCTETS
+from ocs.tlog.merkle import HASH_OCTETS, Frontier
 from ocs.tlog.tiles import WIDTH_MAX, Bundle, Tile, TileReader, width_at
 
 LEVELS: Final = 8
@@ -218,6 +218,15 @@ class LogFiles:
     def root(self, size: int) -> bytes:
         """Give the root of the first `size` leaves."""
         return merkle.root(size, self._nodes)
+
+    def frontier(self, size: int) -> Frontier:
+        """Give what it takes to append to the first `size` leaves."""
+        hashes, at = [], 0
+        for level in reversed(range(size.bit_length())):
+            if size >> level & 1:
+                hashes.append(self._nodes(level, at >> level))
+                at += 1 << level
+        return Frontier.unpacked(size.to_bytes(8, "big") + b"".join(hashes))
 
     def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
         """Prove that a leaf is among the first `size`.

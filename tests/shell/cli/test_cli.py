@@ -67,7 +67,8 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 COMMANDS = dict(commands(typer.main.get_command(app)))
 CONTRACT = """serve  operator add  operator list  operator show  operator top-up  session list  session show
 session terminate  peer list  peer allow  peer revoke  journal verify  doctor  decode  version  config check
-config explain  key new  key show  reconcile sessions  reconcile show  reconcile days
+config explain  key new  key show  key add  key list  key revoke  key rotate  channel credits  channel top-up
+channel open  channel list  channel show  channel close  reconcile sessions  reconcile show  reconcile days
 reconcile incidents  reconcile check"""
 
 
@@ -115,6 +116,11 @@ def test_every_command_but_serve_answers_as_json_too(path: tuple[str, ...]) -> N
         (["session", "list", "--limit", "0"], "--limit"),
         (["session", "show"], "'session_id'"),
         (["peer", "allow"], "'origin_host'"),
+        (["key", "add", "--origin-host", "h"], "--sgw"),
+        (["key", "revoke", "00"], "--reason"),
+        (["key", "rotate", "old.pem"], "'new'"),
+        (["channel", "top-up", "1"], "--reference"),
+        (["channel", "show"], "'channel'"),
         (["journal"], ""),
         ([], ""),
         (["config", "explain", "gy.listn"], "did you mean gy.listen?"),

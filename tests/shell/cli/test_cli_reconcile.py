@@ -1,27 +1,17 @@
 """`ocs reconcile` over the real routes: what it lists, and how a check ends."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
-from api_door import AUTHORIZED, Door
-from ocs.shell.cli.app import main
+from api_door import Door
+from cli_door import Ocs, Wire
 from two_ledgers import GySession, TwoLedgers
 
 MB = 1_000_000
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Ocs = Callable[..., Said]
 
 
 @pytest.fixture
@@ -38,25 +28,7 @@ def door(tmp_path: Path, node: TwoLedgers) -> Iterator[Door]:
 @pytest.fixture
 def ocs(door: Door, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ocs:
     """Run a command whose requests go through the door."""
-    real = httpx.Client
-
-    def pass_on(request: httpx.Request) -> httpx.Response:
-        answer = door.ask(request.method, request.url.raw_path.decode(), headers=AUTHORIZED)
-        return httpx.Response(answer.status_code, content=answer.content)
-
-    def client(**how: Any) -> httpx.Client:
-        return real(**how, transport=httpx.MockTransport(pass_on))
-
-    monkeypatch.setattr("ocs.shell.cli.client.httpx.Client", client)
-    monkeypatch.setenv("OCS_API_TOKEN", "t")
-    monkeypatch.setenv("OCS_SERVER", "http://ocs.test")
-
-    def run(*arguments: str) -> Said:
-        code = main(["reconcile", *arguments])
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
-
-    return run
+    return partial(Wire(door, monkeypatch, capsys).run, "reconcile")
 
 
 def session(node: TwoLedgers, signed: int) -> GySession:

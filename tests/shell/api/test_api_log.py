@@ -53,6 +53,9 @@ def test_each_leaf_is_proved(node: SigningNode, door: Door, index: int) -> None:
     octets = get(door, f"proof/{index}")
     head = proof.verify(octets, node.leaves[index], key(door).name, [key(door)], proof.NO_COSIGNERS, verify)
     assert head.size == LEAVES
+    commit = proof.parse(octets).extra
+    assert node.leaves[index].startswith(commit), "a miner, who has the envelope, makes the leaf with this alone"
+    assert len(node.leaves[index]) - len(commit) > 500
 
 
 def test_growth_is_proved(node: SigningNode, door: Door) -> None:

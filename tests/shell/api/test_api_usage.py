@@ -138,7 +138,16 @@ def test_where_nothing_is_held_nothing_is_to_be_signed(node: SigningNode, door: 
     told = door.get("/usage/active-channel", gy_session_id="nobody's").json()
     assert told == nothing | {"cum_granted_bytes": "0"}
     node.attach(SESSION)
+    channel = node.held_in(SESSION)
     node.later(2 * EPOCH_MS)
+    node.tend()
+    told = door.get("/usage/active-channel", gy_session_id=SESSION).json()
+    assert told["channel_id"] == channel.channel_id.hex(), "it is held there until that has settled"
+    late = node.begin(SESSION)
+    assert send(door, node.usage(late, 1000))[0]["status"] == "accepted"
+    node.later(EPOCH_MS)
+    told = door.get("/usage/active-channel", gy_session_id=SESSION).json()
+    assert told == nothing | {"cum_granted_bytes": "10000000"}, "its grace is over"
     node.tend()
     told = door.get("/usage/active-channel", gy_session_id=SESSION).json()
     assert told == nothing | {"cum_granted_bytes": "10000000"}
