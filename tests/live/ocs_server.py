@@ -31,6 +31,14 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
+def lives(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and is not reaped yet by whoever inherited it does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class OcsServer:
     """One server; `start` may follow `stop` or `kill` on the same data."""
 
@@ -125,7 +133,7 @@ class OcsServer:
         self.process.kill()
         self.process.wait(STOP_SECONDS)
         until = time.monotonic() + STOP_SECONDS
-        while any(Path(f"/proc/{child}").exists() for child in children):
+        while any(lives(child) for child in children):
             assert time.monotonic() < until, f"a follower without a core lives on:\n{self.tail()}"
             time.sleep(0.01)
 

@@ -29,7 +29,6 @@ BATCHES_MAX: Final = 4
 """Of one stream: while one is being written down the next ones are verified."""
 
 BIND_AGAIN_SECONDS: Final = 5.0
-GRACE_SECONDS: Final = 2.0
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_OCTETS_MAX),
@@ -209,4 +208,4 @@ async def serve(settings: Usage, token: str, door: UsageDoor) -> None:
         try:
             await server.wait_for_termination()
         finally:
-            await server.stop(GRACE_SECONDS)
+            await server.stop(None)  # who has no receipt sends again; and the next follower waits for this place
