@@ -6,9 +6,11 @@
     python-diameter  an independent pure Python stack that grants and keeps nothing
     freediameter     an independent stack in C that does the same; left out where its Debian packages are not installed
 
-BENCH_ROUNDS and BENCH_SECONDS say how often and how long, BENCH_ONLY names the scenes (by their first words).  Prints
-tables, ratios first, and writes bench.json.  An answer that is wrong, or a generator that was the bottleneck, fails the
-run.
+Then the signed half: double-signed reports beside bare PyNaCl (bench.reports), and a closure audited (bench.audit).
+
+BENCH_ROUNDS and BENCH_SECONDS say how often and how long, BENCH_ONLY names the scenes (by their first words), `reports`
+and `audit`.  Prints tables, ratios first, and writes bench.json.  An answer that is wrong, or a generator that was the
+bottleneck, fails the run.
 """
 
 import json
@@ -24,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench import machine, stages
+from bench import audit, machine, reports, stages
 from bench.servers import PLMN, SERVERS, Running
 from interop import packages
 from simulator.load import Job, Result
@@ -36,6 +38,9 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 ONLY = tuple(name.strip() for name in os.environ.get("BENCH_ONLY", "").split(",") if name.strip())
 BUSY_MAX = 0.8
+AUDITED = 20_000
+"""Commits of the closure that is audited here; `make audit` takes more."""
+
 LATE_PART_MAX = 5
 """Of an open loop a fifth may leave a millisecond late: latency counts from the scheduled time all the same."""
 
@@ -113,12 +118,18 @@ def main() -> None:
                 print(f"round {number + 1}  {scene.name:<28}{server:<17}{result.rate:>9,.0f}/s", flush=True)
     by_stage = stages.measure()
     ratios = list(_ratios(measured))
+    signed = reports.measure(ROUNDS) if _is_wanted("reports") else None
+    if signed is not None:
+        ratios += signed.ratios()
+    if _is_wanted("audit"):
+        ratios += audit.measure(AUDITED).ratios()
     _report(measured, ratios, by_stage, sync)
     told = {
         "machine": machine.described(),
         "sync_ms": sync,
         "ratios": [dict(zip(("what", "ratio", "wanted"), ratio, strict=True)) for ratio in ratios],
         "microseconds_by_stage": by_stage,
+        "reports": asdict(signed) if signed is not None else None,
         "measured": {
             scene: {
                 server: {"runs": [asdict(run) for run in each.runs], "server": each.more}
@@ -131,6 +142,10 @@ def main() -> None:
     faults = list(_faults(measured))
     if faults:
         raise SystemExit("\n".join(faults))
+
+
+def _is_wanted(name: str) -> bool:
+    return not ONLY or name in ONLY
 
 
 def _turns(number: int, left_out: set[str]) -> Iterator[tuple[Scene, str]]:

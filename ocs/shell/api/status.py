@@ -9,11 +9,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from ocs.channel.channel import ChannelState
 from ocs.errors import Unavailable
 from ocs.shell.api.door import ALONE, Behind
 from ocs.shell.api.problems import problem
 from ocs.shell.api.values import View
 from ocs.shell.follower.backend import Progress
+from ocs.shell.follower.usage_door import UsageDoor
 from ocs.shell.live import Live
 from ocs.state import State
 from ocs.version import VERSION
@@ -65,12 +67,15 @@ async def metrics(backend: Behind) -> Response:
             "ocs_reconciliation_incidents",
             "sessions that did not match what was signed of them, and contradictions",
             value=read.incidents,
-        )
+        ),
+        *_usage(backend.usage),
     ]
     try:
         live = await backend.live()
         samples += _lags(read, live)
-        samples += _balances(await backend.state())
+        state = await backend.state()
+        samples += _balances(state)
+        samples += _channels(state)
     except Unavailable:
         pass  # told by the samples that are there, and by the two below
     samples.append(GaugeMetricFamily("ocs_core_up", "whether the core answers", value=live is not None))
@@ -87,6 +92,26 @@ class _Samples:
 
     def collect(self) -> Iterator[Metric]:
         yield from self._samples
+
+
+def _usage(usage: UsageDoor) -> list[Metric]:
+    ends = CounterMetricFamily("ocs_usage_reports", "signed reports, by what became of them", labels=["end"])
+    for end, count in sorted(usage.counts.items()):
+        ends.add_metric([end], count)
+    return [ends, GaugeMetricFamily("ocs_log_leaves", "commits in the public log", value=usage.log.size)]
+
+
+def _channels(state: State) -> list[Metric]:
+    channels = state.signed.channels
+    families = []
+    for name in ("available", "locked", "spent"):
+        value = getattr(channels.account, name)
+        families.append(GaugeMetricFamily(f"ocs_data_credits_{name}", f"data credits {name}", value=value))
+    free = GaugeMetricFamily("ocs_channels_free_credits", "free in open channels, data credits")
+    open_ones = [one for one in channels.by_number.values() if one.state == ChannelState.OPEN]
+    free.add_metric([], sum(one.free for one in open_ones))
+    count = GaugeMetricFamily("ocs_channels_open", "channels in which sessions may begin", value=len(open_ones))
+    return [*families, free, count]
 
 
 def _lags(read: Progress, live: Live) -> list[GaugeMetricFamily]:

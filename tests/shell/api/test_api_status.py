@@ -81,6 +81,7 @@ def test_metrics_of_a_core_that_is_away_say_so(door: Door) -> None:
         ("ocs_core_up", ""): 0,
         ("ocs_ready", ""): 0,
         ("ocs_reconciliation_incidents_total", ""): 0,
+        ("ocs_log_leaves", ""): 0,
     }
 
 

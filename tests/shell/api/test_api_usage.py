@@ -221,3 +221,8 @@ def test_every_end_is_counted(node: SigningNode, door: Door) -> None:
     sgw = begin(node, door)
     send(door, node.usage(sgw, 1000), b"", node.usage(sgw, 10**9))
     assert door.backend.usage.counts == {"accepted": 1, "malformed": 1, "over_grant": 1}
+    text = door.ask("GET", "/metrics", headers={}).text
+    for end in ("accepted", "malformed", "over_grant"):
+        assert f'ocs_usage_reports_total{{end="{end}"}} 1.0' in text
+    assert "ocs_log_leaves 2.0" in text
+    assert "ocs_channels_open 1.0" in text
