@@ -18,7 +18,7 @@ from live.usage_load import SignedLoad, Watcher, audit
 
 pytestmark = pytest.mark.live
 
-KILLS = int(os.environ.get("KILLS", "9"))
+KILLS = int(os.environ.get("KILLS", "6"))
 GATEWAYS = 3
 EPOCH_SECONDS = 10
 
