@@ -15,7 +15,7 @@ from live.wire import CCR, Gateway
 
 pytestmark = pytest.mark.live
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS", "14"))
 GATEWAYS = 3
 
 
