@@ -15,7 +15,7 @@ from live.wire import CCR, Gateway
 
 pytestmark = pytest.mark.live
 
-KILLS = int(os.environ.get("KILLS", "14"))
+KILLS = int(os.environ.get("KILLS", "10"))
 GATEWAYS = 3
 
 

@@ -180,7 +180,8 @@ def audit(server: OcsServer, loads: list[SignedLoad], heads: dict[int, bytes]) -
     for leaf in leaves:
         by_channel.setdefault(Commit.decode(split(leaf)[0]).channel_id, []).append(leaf)
     files, settled, locked, spent = ChannelFiles(server.data / "log"), 0, 0, 0
-    for row in server.api.get("/api/v1/channels", params={"limit": 1000}).json()["items"]:
+    account, rows = _steady(server)
+    for row in rows:
         channel_id = bytes.fromhex(row["channel_id"])
         recount = Recount(channel_id, int(row["per_octets"]))
         for leaf in by_channel.pop(channel_id, []):
@@ -195,11 +196,23 @@ def audit(server: OcsServer, loads: list[SignedLoad], heads: dict[int, bytes]) -
         else:
             locked += int(row["amount"])
     assert not by_channel
-    account = {name: int(value) for name, value in server.api.get("/api/v1/data-credits").json().items()}
     assert account["available"] + account["locked"] + account["spent"] == account["funded"]
     assert (account["locked"], account["spent"]) == (locked, spent)
     merkle.verify_consistency(0, log.size, (), roots[0], log.root())
     return len(leaves), settled
+
+
+def _steady(server: OcsServer) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Read account and channels of one moment: epochs go on, and channels open and settle while they are read."""
+
+    def account() -> dict[str, int]:
+        return {name: int(value) for name, value in server.api.get("/api/v1/data-credits").json().items()}
+
+    while True:
+        before = account()
+        rows = server.api.get("/api/v1/channels", params={"limit": 1000}).json()["items"]
+        if account() == before:
+            return before, rows
 
 
 def _seq(leaf: bytes) -> int:
