@@ -12,7 +12,7 @@ start, and made again from the journal.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -243,11 +243,6 @@ class LogFiles:
             ProofInvalid: the old tree is the larger one.
         """
         return merkle.consistency_proof(old_size, size, self._nodes)
-
-    @property
-    def nodes(self) -> Callable[[int, int], bytes]:
-        """Give the hash of a node, by level and place in it."""
-        return self._nodes
 
     def _start(self, index: int) -> int:
         return self._end(index - 1) if index else 0
