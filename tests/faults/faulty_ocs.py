@@ -26,8 +26,9 @@ from typing import Any, Final
 import apsw
 
 FOLDER: Final = Path(sys.argv[1]) if __name__ == "__main__" else Path()
-CHECKPOINT_PAGES: Final = 60
-"""The write-ahead log is folded back often, so that faults meet that too."""
+FOLD_PAGES: Final = 30
+LOG_PAGES: Final = 60
+"""The write-ahead log is folded back and begun anew often, so that faults meet that too."""
 
 NOTE: Final = struct.Struct(">qqqq")
 """Before a write: its offset, its length, how much of the old content follows, and the file's old size.
@@ -152,9 +153,9 @@ def steer_library() -> None:
 def steer_core() -> None:
     """Name the points of a commit, and start the follower through this file as well."""
     from ocs.shell.core.committer import Committer
-    from ocs.shell.store import journal
+    from ocs.shell.store import folding, journal
 
-    journal.CHECKPOINT_PAGES = CHECKPOINT_PAGES  # type: ignore[misc]  # smaller than the product's
+    folding.FOLD_PAGES, folding.LOG_PAGES = FOLD_PAGES, LOG_PAGES  # type: ignore[misc]  # smaller than the product's
     append, landed = journal.Journal.append, Committer._landed
     start = asyncio.create_subprocess_exec
 

@@ -25,7 +25,7 @@ from live.wire import EVENT, INITIAL, TERMINATION, UPDATE, Gateway, avp, ccr, ms
 
 pytestmark = pytest.mark.live
 
-KILLS = int(os.environ.get("KILLS", "7"))
+KILLS = int(os.environ.get("KILLS", "10"))
 CREDIT = 10**12
 TOP_UP = 1000
 
@@ -99,7 +99,12 @@ def test_a_bug_in_answering_ends_it(tmp_path: Path) -> None:
         stops_clean(server)
 
 
-ACTS = [*(("kill", point) for point in POINTS), ("cut", "before_sync"), ("error", "before_sync"), ("full", "write")]
+ACTS = [
+    *(("kill", point) for point in (*POINTS, "before_fold_sync")),
+    *(("cut", point) for point in ("before_sync", "before_fold_sync")),
+    *(("error", point) for point in ("before_sync", "before_fold_sync")),
+    ("full", "write"),
+]
 
 
 @pytest.mark.fault(46, 48, 49, 50)

@@ -4,7 +4,6 @@
 each read is one closed transaction, so no reader holds back the checkpoint of the write-ahead log.
 """
 
-import ctypes
 import os
 import re
 import secrets
@@ -17,6 +16,7 @@ from typing import Final, Self
 import apsw
 
 from ocs.errors import BadConfiguration, JournalFault
+from ocs.shell.store import folding
 from ocs.shell.store.data_folder import FILE_MODE
 from ocs.shell.store.group import DIGEST_OCTETS, Group, decode, encode
 from ocs.shell.store.write_ahead_log import log_of, lost_commits
@@ -26,12 +26,6 @@ APPLICATION_ID: Final = 0x4F435347
 """`OCSG`: what tells this file from any other SQLite database."""
 
 SCHEMA_VERSION: Final = 1
-
-CHECKPOINT_PAGES: Final = 4000
-"""The write-ahead log is folded into the file each 16 MB, on the journal thread, within a commit."""
-
-GROWTH_OCTETS: Final = 16 * 1024 * 1024
-"""The file grows in steps: fewer changes of its size to sync."""
 
 BUSY_MS: Final = 5000
 
@@ -67,8 +61,9 @@ class Journal:
         created_at: when the journal was made; it never changes.
     """
 
-    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+    def __init__(self, connection: apsw.Connection, path: Path, beside: folding.Folding | None) -> None:
         self._connection = connection
+        self._folding = beside
         self._path = path
         self.data_id, self.created_at = _about(connection, path)
         self.last, self.last_at, self.last_digest = GroupIndex(0), UnixMillis(0), self.data_id
@@ -98,20 +93,18 @@ class Journal:
             connection = apsw.Connection(str(path), vfs=vfs)
             connection.setbusytimeout(BUSY_MS)
             if vfs is not None:
-                connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # a VFS of a test's has no shared memory
+                # A VFS of a test's has no shared memory, so nobody folds beside its commits: they do it themselves.
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+                connection.wal_autocheckpoint(folding.FOLD_PAGES)
             _leave_log(connection)  # as it is found, until it is known to be sound
             connection.execute("PRAGMA journal_mode = WAL")
             _check_log(connection, path)
             # What a torn write has left goes with the log it is in: it never lies behind the commits of this process.
             connection.execute("PRAGMA wal_checkpoint = TRUNCATE")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-            if vfs is None:
-                octets = ctypes.c_int(GROWTH_OCTETS)  # read within the call
-                connection.file_control("main", apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.addressof(octets))
             if not _one(connection, "PRAGMA user_version"):
                 _create(connection, (now_ms or _wall_ms)())
-            return cls(connection, path)
+            return cls(connection, path, None if vfs else folding.Folding(path, connection, BUSY_MS))
         except (apsw.Error, OSError) as error:
             raise _fault(path, "cannot be opened", error) from None
 
@@ -156,6 +149,8 @@ class Journal:
 
     def close(self) -> None:
         """Fold the write-ahead log into the file, where nobody else has it open."""
+        if self._folding is not None:
+            self._folding.close()
         _leave_log(self._connection, leave=False)
         self._connection.close()
 

@@ -10,6 +10,7 @@ import pytest
 
 from faulty_disk import Disk
 from ocs.errors import JournalFault
+from ocs.shell.store import folding
 from ocs.shell.store import journal as journal_module
 from ocs.shell.store.group import follows
 from ocs.shell.store.journal import Journal
@@ -25,7 +26,7 @@ GROUPS = 60
 @pytest.fixture(autouse=True)
 def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fold the write-ahead log back often, so that faults meet checkpoints too."""
-    monkeypatch.setattr(journal_module, "CHECKPOINT_PAGES", 12)
+    monkeypatch.setattr(folding, "FOLD_PAGES", 12)
     monkeypatch.setattr(Path, "exists", lambda path: True)  # the file is the disk's matter here
 
 
