@@ -1,6 +1,7 @@
 """`ocs serve` with faults: `python faulty_ocs.py FOLDER serve ...`.  What comes over it stands in files of FOLDER.
 
-    fault     `<act> <point> <passings>`: what befalls the core once it has passed the point so many times
+    fault     `<act> <point> <passings>`: what befalls the core once it has passed the point so many times; a point of a
+              commit may be of those alone that hold an event: `UsageCommitted.before_sync`, `ChannelStepped-SETTLE.…`
     once      beside it: the act is carried out once, not at each further passing
     clock     seconds that the wall clock of the machine is wrong, in core and follower
     library   the version that SQLite says it has
@@ -20,10 +21,13 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+
+from ocs.channel.transition import Step
 
 FOLDER: Final = Path(sys.argv[1]) if __name__ == "__main__" else Path()
 FOLD_PAGES: Final = 30
@@ -43,8 +47,8 @@ class Fault:
         self._text = ""
         self._passed = 0
 
-    def at(self, point: str) -> str:
-        """Pass a point; the act that is due here, or ""."""
+    def at(self, point: str, holds: Collection[str] = ()) -> str:
+        """Pass a point, of a group that `holds` these events; the act that is due here, or ""."""
         try:
             text = (FOLDER / "fault").read_text()
         except FileNotFoundError:
@@ -52,7 +56,7 @@ class Fault:
         act, where, passings = text.split()
         if text != self._text:
             self._text, self._passed = text, 0
-        if where != point:
+        if where != point and where not in {f"{event}.{point}" for event in holds}:
             return ""
         self._passed += 1
         if self._passed <= int(passings):
@@ -68,6 +72,14 @@ class Fault:
 
 
 FAULT: Final = Fault()
+WRITTEN: set[str] = set()
+"""The events of the group that is being written."""
+
+
+def named(event: Any) -> str:
+    """Name an event by its type, a channel's step also by what it is."""
+    kind = type(event).__name__
+    return f"{kind}-{Step(event.step).name}" if kind == "ChannelStepped" else kind
 
 
 class Disk(apsw.VFS):
@@ -106,7 +118,7 @@ class _File(apsw.VFSFile):
         super().xTruncate(size)
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        act = FAULT.at("before_sync" if self._log else "before_fold_sync")
+        act = FAULT.at("before_sync", WRITTEN) if self._log else FAULT.at("before_fold_sync")
         if act == "error":
             raise apsw.IOError(os.strerror(errno.EIO))
         super().xSync(flags)
@@ -153,22 +165,26 @@ def steer_library() -> None:
 def steer_core() -> None:
     """Name the points of a commit, and start the follower through this file as well."""
     from ocs.shell.core.committer import Committer
-    from ocs.shell.store import folding, journal
+    from ocs.shell.store import folding, journal, records
 
     folding.FOLD_PAGES, folding.LOG_PAGES = FOLD_PAGES, LOG_PAGES  # type: ignore[misc]  # smaller than the product's
     append, landed = journal.Journal.append, Committer._landed
     start = asyncio.create_subprocess_exec
 
-    def faulty_append(self: journal.Journal, *values: Any, **more: Any) -> None:
-        FAULT.at("before_write")
-        append(self, *values, **more)
-        FAULT.at("before_answer")
+    def faulty_append(self: journal.Journal, index: Any, at: Any, payload: bytes, **more: Any) -> None:
+        WRITTEN.clear()
+        WRITTEN.update(map(named, records.decode(payload)))
+        FAULT.at("before_write", WRITTEN)
+        append(self, index, at, payload, **more)
+        FAULT.at("before_answer", WRITTEN)
 
     def faulty_landed(self: Committer) -> None:
-        if FAULT.at("answering") == "bug":
+        assert self._in_flight is not None
+        holds = set(map(named, self._in_flight.events))
+        if FAULT.at("answering", holds) == "bug":
             raise RuntimeError("injected")
         landed(self)
-        FAULT.at("after_answer")
+        FAULT.at("after_answer", holds)
 
     begin = threading.Thread.start
 
