@@ -5,8 +5,9 @@
     gRPC        settlement.v1.Settlement.Report, four streams
     one core    HTTP again, with both processes of the server bound to one core
 
-And how long Gy takes to answer 2,000 CCRs a second, alone and while reports come as fast as they are taken.  Every
-receipt is looked at: one that is missing, or a refusal, fails the run.
+And how long Gy takes to answer 2,000 CCRs a second, alone and while reports come as fast as they are taken: on a server
+that runs wherever the system puts it, and on one whose core has a CPU of its own (`processors`).  Every receipt is
+looked at: one that is missing, or a refusal, fails the run.
 """
 
 import base64
@@ -50,6 +51,18 @@ CREDITS = 10**12
 
 
 @dataclass
+class Beside:
+    """Gy while reports come as fast as they are taken, round by round."""
+
+    alone_p99: list[float] = field(default_factory=list)  # milliseconds
+    p99: list[float] = field(default_factory=list)
+    reports: list[float] = field(default_factory=list)  # a second
+
+    def ratio(self) -> float:
+        return statistics.median(self.p99) / statistics.median(self.alone_p99)
+
+
+@dataclass
 class Figures:
     """What was measured, round by round; rates a second, times in milliseconds."""
 
@@ -58,9 +71,8 @@ class Figures:
     grpc: list[float] = field(default_factory=list)
     one_core: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)  # of core and follower, for a report over HTTP
-    gy_alone_p99: list[float] = field(default_factory=list)
-    gy_beside_p99: list[float] = field(default_factory=list)
-    beside: list[float] = field(default_factory=list)  # reports a second while Gy answered
+    free: Beside = field(default_factory=Beside)
+    bound: Beside = field(default_factory=Beside)
 
     def ratios(self) -> list[tuple[str, float, str]]:
         bare = statistics.median(self.bare)
@@ -68,10 +80,13 @@ class Figures:
             ("reports over HTTP / bare PyNaCl", statistics.median(self.http) / bare, "at least 0.6"),
             ("reports over gRPC / bare PyNaCl", statistics.median(self.grpc) / bare, ""),
             ("reports over HTTP, one core for all / bare PyNaCl", statistics.median(self.one_core) / bare, ""),
-            (
-                f"p99 of {GY_RATE:,.0f} CCRs/s while reports come / alone",
-                statistics.median(self.gy_beside_p99) / statistics.median(self.gy_alone_p99),
-                "at most 2",
+            *(
+                (f"p99 of {GY_RATE:,.0f} CCRs/s while reports come / alone{how}", beside.ratio(), wanted)
+                for how, beside, wanted in (
+                    ("", self.free, ""),
+                    (", the core on a CPU of its own", self.bound, "at most 2"),
+                )
+                if beside.p99
             ),
         ]
 
@@ -227,19 +242,34 @@ def _round(folder: Path, figures: Figures) -> None:
         figures.cpu_us.append((_cpu_seconds(server) - cpu) / REPORTS * 1e6)
         figures.bare.append(bare_rate(sample))
         figures.grpc.append(rate_of(traffic, over_grpc, traffic.reports(REPORTS // 2, STREAMS)))
-        figures.gy_alone_p99.append(gy_p99(server, SECONDS, "alone.visited.example"))
-        beside: list[float] = []
-        # Reports enough to last for as long as Gy is measured, and a little longer.
-        count = int(figures.http[-1] * (SECONDS + 3))
-        ready = traffic.reports(count, SENDERS)  # signing takes CPU: not meanwhile
-        thread = threading.Thread(target=lambda: beside.append(rate_of(traffic, over_http, ready)))
-        thread.start()
-        figures.gy_beside_p99.append(gy_p99(server, SECONDS, "beside.visited.example"))
-        thread.join()
-        figures.beside += beside
+        _measure_beside(server, traffic, figures.http[-1], figures.free)
         _bind(server, {0})
         figures.one_core.append(rate_of(traffic, over_http, traffic.reports(REPORTS // 4, SENDERS)))
         assert server.stop() == 0, server.tail()
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) > 1:
+        apart = folder / "bound"
+        apart.mkdir()
+        prepare(apart, 1)
+        own = {"core": cpus[:1], "follower": cpus[1:]}
+        with OcsServer(apart, {"gy": {"connections_per_address_max": 200}, "processors": own}) as server:
+            traffic = Traffic(server)
+            traffic.begin()
+            over_http(traffic, traffic.reports(1, 1)[0])
+            _measure_beside(server, traffic, figures.http[-1], figures.bound)
+            assert server.stop() == 0, server.tail()
+
+
+def _measure_beside(server: OcsServer, traffic: Traffic, rate: float, beside: Beside) -> None:
+    beside.alone_p99.append(gy_p99(server, SECONDS, "alone.visited.example"))
+    # Reports enough to last for as long as Gy is measured, and a little longer.  Signing takes CPU: not meanwhile.
+    ready = traffic.reports(int(rate * (SECONDS + 3)), SENDERS)
+    rates: list[float] = []
+    thread = threading.Thread(target=lambda: rates.append(rate_of(traffic, over_http, ready)))
+    thread.start()
+    beside.p99.append(gy_p99(server, SECONDS, "beside.visited.example"))
+    thread.join()
+    beside.reports += rates
 
 
 def measure(rounds: int = ROUNDS) -> Figures:
@@ -253,8 +283,12 @@ def measure(rounds: int = ROUNDS) -> Figures:
             print(
                 f"round {number + 1}  reports/s: bare {figures.bare[-1]:,.0f}  HTTP {figures.http[-1]:,.0f}  "
                 f"gRPC {figures.grpc[-1]:,.0f}  one core {figures.one_core[-1]:,.0f}  "
-                f"Gy p99 ms: alone {figures.gy_alone_p99[-1]:.2f}  beside {figures.gy_beside_p99[-1]:.2f} "
-                f"({figures.beside[-1]:,.0f} reports/s)",
+                + "  ".join(
+                    f"Gy p99 ms, {how}: alone {beside.alone_p99[-1]:.2f}  beside {beside.p99[-1]:.2f} "
+                    f"({beside.reports[-1]:,.0f} reports/s)"
+                    for how, beside in (("free", figures.free), ("bound", figures.bound))
+                    if beside.p99
+                ),
                 flush=True,
             )
     return figures
