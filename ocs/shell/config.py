@@ -15,6 +15,8 @@ from ocs.signed.fields import NETWORK_OCTETS_MAX
 
 PORT_MAX: Final = 65535
 UNSIGNED32_MAX: Final = 2**32 - 1
+CPU_MAX: Final = 8191
+"""As many as Linux is ever built for."""
 
 _HOST_NAME: Final = re.compile(r"(?!.{254})[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _DIGITS_AND_DOTS: Final = re.compile(r"[0-9.]+")
@@ -109,6 +111,7 @@ Text = Annotated[str, AfterValidator(_text)]
 ScreeningMode = Literal["off", "detect", "refuse"]
 ImsiPrefix = Annotated[str, Field(pattern="^[0-9]{1,15}$")]
 Plmn = Annotated[str, Field(pattern="^[0-9]{5,6}$")]
+Cpu = Annotated[int, Field(ge=0, le=CPU_MAX)]
 RatingGroup = Annotated[int, Field(ge=0, le=UNSIGNED32_MAX)]
 
 
@@ -356,6 +359,15 @@ class Usage(_Section):
     )
 
 
+class Processors(_Section):
+    """Where the server's processes run; a CPU of its own keeps the core's answers even on a busy machine."""
+
+    core: list[Cpu] = Field(default=[], description="CPUs of the core, which answers Gy; one is best; none: any")
+    follower: list[Cpu] = Field(
+        default=[], description="CPUs of the follower and of what verifies signatures, best the others; none: any"
+    )
+
+
 class Logging(_Section):
     """What the server says on standard error."""
 
@@ -378,6 +390,7 @@ class Config(_Section):
     journal: JournalSettings = JournalSettings()
     api: Api = Api()
     usage: Usage = Usage()
+    processors: Processors = Processors()
     logging: Logging = Logging()
 
     def placed(self, folder: Path) -> "Config":

@@ -11,8 +11,10 @@ class Inheritance(msgspec.Struct):
         token: the administrator's.
         descriptor: of the socket that listens for HTTP.  The core keeps it open too, so that requests which come while
             one follower ends and the next one starts wait in its queue.
+        cpus: where the follower is to stay, and not where the core does; empty for anywhere.
     """
 
     config: str
     token: str
     descriptor: int
+    cpus: list[int]

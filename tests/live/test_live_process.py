@@ -115,6 +115,10 @@ def test_why_it_does_not_start(tmp_path: Path) -> None:
         code, told = failing(server)
     assert code == 3
     assert f"gy.listen: 127.0.0.1:{server.gy_port} cannot be opened" in told
+    server.config.write_text(f"data: {server.data}\nprocessors: {{core: [8191]}}\n")
+    code, told = failing(server)
+    assert code == 3
+    assert "processors.core names CPU 8191, and this process may use" in told
     server.config.write_text("gy: {lisen: 1}")
     code, told = failing(server)
     assert code == 3
@@ -203,3 +207,16 @@ def test_a_full_disk_refuses_new_grants_and_serves_the_end(tmp_path: Path) -> No
         assert server.balance()["consumed"] == 9
         assert 'ocs_shed_total{reason="disk"} 1.0' in server.api.get("/metrics").text
         assert not (server.data / "reserve").exists(), "the reserve is given to the journal"
+
+
+def test_its_processes_stay_on_the_cpus_that_are_named(tmp_path: Path) -> None:
+    ours = sorted(os.sched_getaffinity(0))
+    with OcsServer(tmp_path, {"processors": {"core": ours[:1], "follower": ours[-1:]}}) as server:
+        assert server.process is not None
+        for pid, cpus in ((server.process.pid, ours[:1]), (server.follower(), ours[-1:])):
+            threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+            assert len(threads) > 1
+            assert [os.sched_getaffinity(thread) for thread in threads] == [set(cpus)] * len(threads)
+            assert os.getpriority(os.PRIO_PROCESS, pid) == (0 if pid == server.process.pid else 10)
+        one, other = (os.getsid(pid) for pid in (server.process.pid, server.follower()))
+        assert one == other, "the system may weigh sessions against each other, whatever the niceness within them"

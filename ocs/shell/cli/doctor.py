@@ -17,12 +17,12 @@ import apsw
 import typer
 
 from ocs.errors import BadConfiguration, InvalidInput, JournalFault, OcsError
-from ocs.shell import dictionaries
+from ocs.shell import dictionaries, processors
 from ocs.shell.books.books import check_version
 from ocs.shell.cli.client import connect
 from ocs.shell.cli.options import ConfigOption
 from ocs.shell.cli.output import Output, OutputOption, show
-from ocs.shell.config import Config, parse_listen
+from ocs.shell.config import Config, Tls, UsageTls, parse_listen
 from ocs.shell.config_file import load
 from ocs.shell.store import snapshot
 from ocs.shell.store.archive import Archive
@@ -83,8 +83,11 @@ def examine(path: Path | None) -> Iterator[Finding]:
     yield Finding("configuration", Grade.OK, source)
     yield _dictionaries(config)
     if config.gy.tls is not None:
-        yield _tls(config)
+        yield _tls("gy.tls", config.gy.tls)
+    if config.usage.tls is not None:
+        yield _tls("usage.tls", config.usage.tls)
     yield _descriptors(config)
+    yield _processors(config)
     yield _clock()
     folder = DataFolder(Path(config.data))
     if folder.holder() is not None:
@@ -126,19 +129,18 @@ def _dictionaries(config: Config) -> Finding:
     )
 
 
-def _tls(config: Config) -> Finding:
-    tls = config.gy.tls
-    assert tls is not None
+def _tls(section: str, tls: Tls | UsageTls) -> Finding:
     mend = "name a PEM certificate chain, its private key and the authorities, all readable by this user"
     try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(tls.certificate, tls.key)
-        context.load_verify_locations(tls.ca)
+        if tls.ca is not None:
+            context.load_verify_locations(tls.ca)
     except (OSError, ssl.SSLError) as error:
-        return Finding("gy.tls", Grade.FAULT, str(error), mend)
+        return Finding(section, Grade.FAULT, str(error), mend)
     if Path(tls.key).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return Finding("gy.tls", Grade.WARNING, f"{tls.key} can be read by others", f"chmod 600 {tls.key}")
-    return Finding("gy.tls", Grade.OK, tls.certificate)
+        return Finding(section, Grade.WARNING, f"{tls.key} can be read by others", f"chmod 600 {tls.key}")
+    return Finding(section, Grade.OK, tls.certificate)
 
 
 def _descriptors(config: Config) -> Finding:
@@ -152,6 +154,14 @@ def _descriptors(config: Config) -> Finding:
             f"`ulimit -n {needed}` (LimitNOFILE= in a systemd unit), or lower gy.connections_max",
         )
     return Finding("open files", Grade.OK, str(soft))
+
+
+def _processors(config: Config) -> Finding:
+    try:
+        processors.follower_processors(config.processors)
+    except BadConfiguration as error:
+        return Finding("processors", Grade.FAULT, str(error), "name others, or leave processors out")
+    return Finding("processors", Grade.OK, f"{processors.count()} to run on")
 
 
 def _clock() -> Finding:
@@ -184,6 +194,8 @@ def _ports(config: Config) -> Iterator[Finding]:
     if config.gy.tls is not None:
         wanted += [("gy.tls.listen", place) for place in config.gy.tls.listen]
     wanted.append(("api.listen", config.api.listen))
+    if config.usage.listen is not None:
+        wanted.append(("usage.listen", config.usage.listen))
     for key, place in wanted:
         host, port = parse_listen(place)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -21,7 +21,7 @@ from ocs import command as cmd
 from ocs.diameter.base import LocalNode
 from ocs.diameter.peer import PeerLimits
 from ocs.errors import BadConfiguration
-from ocs.shell import collector, dictionaries, key_file, logs
+from ocs.shell import collector, dictionaries, key_file, logs, processors
 from ocs.shell.clock import Clock
 from ocs.shell.config import Config
 from ocs.shell.core.admission import ConfiguredPeer, Doorkeeper
@@ -85,6 +85,8 @@ class _Server:
     def __init__(self, config: Config, folder: DataFolder) -> None:
         self._config = config
         self._folder = folder
+        self._follower_cpus = processors.follower_processors(config.processors)
+        processors.stay_on(config.processors.core)
         self._token = _token(folder)
         self._owner_key = key_file.load_or_make(folder.owner_key).public_key
         key_file.load_or_make(folder.log_key)  # the follower signs with it; whether it can shows here, at the start
@@ -240,7 +242,7 @@ class _Server:
                 continue
             self._follower = process
             assert process.stdin is not None
-            inheritance = Inheritance(self._config.model_dump_json(), self._token, door.fileno())
+            inheritance = Inheritance(self._config.model_dump_json(), self._token, door.fileno(), self._follower_cpus)
             process.stdin.write(msgspec.json.encode(inheritance) + b"\n")
             with suppress(ConnectionError):
                 await process.stdin.drain()

@@ -23,7 +23,7 @@ from ocs import errors
 from ocs.channel.event import ChannelOpened
 from ocs.command import AdministratorCommand, ReportCommand
 from ocs.node import Done
-from ocs.shell import collector, key_file, link, logs
+from ocs.shell import collector, key_file, link, logs, processors
 from ocs.shell.api import create_app
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
@@ -299,6 +299,7 @@ def main() -> int:
     try:
         with holding_books(DataFolder.open(Path(config.data)), PREDECESSOR_SECONDS):
             os.nice(NICENESS)
+            processors.stay_on(inherited.cpus)
             return asyncio.run(follow(config, inherited.token, inherited.descriptor))
     except errors.OcsError as error:
         log.error("the follower cannot go on", reason=str(error))  # noqa: TRY400  # the reason says it all

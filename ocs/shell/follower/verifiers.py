@@ -1,7 +1,6 @@
 """Some processes that verify reports side by side, started with the first report and again where one dies."""
 
 import asyncio
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Final
 import structlog
 
 from ocs.errors import Unavailable
+from ocs.shell import processors
 from ocs.shell.follower import verifier
 from ocs.shell.frame import frame, read_frame
 from ocs.units import UnixMillis
@@ -69,7 +69,7 @@ class Verifiers:
             return
         async with self._starting:
             self._workers = [worker for worker in self._workers if worker.alive]
-            while len(self._workers) < min(MOST, os.cpu_count() or 1):
+            while len(self._workers) < min(MOST, processors.count()):
                 try:
                     self._workers.append(await _Worker.start())
                 except OSError as error:

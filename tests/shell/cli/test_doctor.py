@@ -1,6 +1,7 @@
 """What is wrong is found and told with its mend, and nothing is changed by looking."""
 
 import json
+import os
 import resource
 import socket
 import subprocess
@@ -116,6 +117,20 @@ def test_files_of_tls(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = Examined(capsys, config)
     assert run.grade("gy.tls") == "fault"
     assert "PEM" in run.found["gy.tls"]["mend"]
+
+
+def test_files_of_tls_for_usage(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(config, usage={"tls": {"certificate": "none.pem", "key": "none.key"}})
+    assert Examined(capsys, config).grade("usage.tls") == "fault"
+
+
+def test_processors_that_are_not_there(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(config, processors={"core": [min(os.sched_getaffinity(0))]})
+    assert Examined(capsys, config).grade("processors") == "ok"
+    change(config, processors={"follower": [8191]})
+    run = Examined(capsys, config)
+    assert run.code == 1
+    assert "processors.follower names CPU 8191" in run.found["processors"]["told"]
 
 
 def test_a_broken_dictionary(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
