@@ -23,6 +23,10 @@ CREDIT = 10**12
 # Row 51
 
 
+HEAD_OCTETS, FRAME_OCTETS = 32, 24 + 4096
+FRAMES_MIN = 20
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a server that was killed in the middle of its work; in it are journal, log, snapshots, archive."""
@@ -38,7 +42,11 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 assert time.monotonic() < until
                 number += 1
                 gateway.ask(CCR, ccr(gateway, "k;1", UPDATE, number, mscc(1, used=1)))
+            log = log_of(server.data / "journal.sqlite")
             for _ in range(50):
+                number += 1
+                gateway.ask(CCR, ccr(gateway, "k;1", UPDATE, number, mscc(1, used=1)))
+            while frames_of(log) < FRAMES_MIN:  # it may just have begun anew
                 number += 1
                 gateway.ask(CCR, ccr(gateway, "k;1", UPDATE, number, mscc(1, used=1)))
             money_is_whole(server, credited=CREDIT, consumed=number, reserved=None)
@@ -54,6 +62,16 @@ def server(kept: Path, tmp_path: Path) -> Iterator[OcsServer]:
     server = OcsServer(tmp_path)
     yield server
     server.__exit__()
+
+
+def frames_of(log: Path) -> int:
+    """Count the frames of the log as it is now; behind them lies what a longer one before it has left."""
+    octets = log.read_bytes()
+    salt = octets[16:24]
+    count = 0
+    while octets[(place := HEAD_OCTETS + count * FRAME_OCTETS + 8) : place + 8] == salt:
+        count += 1
+    return count
 
 
 def flip(path: Path, place: int) -> None:
@@ -72,7 +90,7 @@ def refused_start(server: OcsServer) -> str:
 
 def flip_in_log(server: OcsServer) -> None:
     log = log_of(server.data / "journal.sqlite")
-    flip(log, log.stat().st_size // 2)
+    flip(log, HEAD_OCTETS + frames_of(log) // 2 * FRAME_OCTETS + 100)
 
 
 def flip_in_log_header(server: OcsServer) -> None:
@@ -82,7 +100,7 @@ def flip_in_log_header(server: OcsServer) -> None:
 def flip_in_last_group(server: OcsServer) -> None:
     """Change what looks like a torn write: the books have read it, so it was whole."""
     log = log_of(server.data / "journal.sqlite")
-    flip(log, log.stat().st_size - 50)
+    flip(log, HEAD_OCTETS + frames_of(log) * FRAME_OCTETS - 50)
 
 
 def lose_log(server: OcsServer) -> None:
