@@ -44,7 +44,8 @@ proto: $(VENV)/.stamp  ## write ocs/wire_pb again from proto/*.proto
 	@$(BIN)/python proto/generate.py
 
 soak: $(VENV)/.stamp  ## the long runs: hundreds of kills, thousands of histories; seeds and counts are printed
-	@HYPOTHESIS_PROFILE=soak KILLS=100 CRASHES=200 CHANNEL_KILLS=5 FUZZ_MESSAGES=200000 $(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
+	@HYPOTHESIS_PROFILE=soak KILLS=100 CRASHES=200 CHANNEL_KILLS=5 FUZZ_MESSAGES=200000 \
+		$(BIN)/pytest -v -n 2 --hypothesis-show-statistics \
 		tests/stateful tests/fuzz tests/faults/test_faults_of_framing.py tests/live/test_live_kills.py \
 		tests/live/test_live_usage_kills.py \
 		tests/faults/test_faults_of_kills.py tests/faults/test_faults_of_channels.py \

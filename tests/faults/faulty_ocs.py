@@ -104,6 +104,8 @@ class _File(apsw.VFSFile):
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         if self._log and FAULT.at("write") == "full":
             raise apsw.FullError(os.strerror(errno.ENOSPC))
+        if not self._log and FAULT.at("fold_write") == "full":
+            raise apsw.FullError(os.strerror(errno.ENOSPC))
         if self._notes is not None:
             size = self.xFileSize()
             old = self.xRead(min(len(data), max(0, size - offset)), offset) if offset < size else b""

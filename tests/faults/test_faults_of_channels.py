@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from faults.injecting import POINTS, FaultyServer, killed
-from live.usage_load import CLOSED, SignedLoad, Watcher, audit
+from live.usage_load import CLOSED, SignedLoad, Watcher, audit, check_repeats, often
 
 pytestmark = pytest.mark.live
 
@@ -37,12 +37,7 @@ EPOCH_SECONDS = 2
 def test_at_each_point_of_what_a_channel_lives_through(
     tmp_path: Path, point: str, record_property: Callable[[str, object], None]
 ) -> None:
-    settings = {
-        "journal": {"snapshot_every_records": 1000, "snapshot_every_seconds": 1},
-        "quota": {"default_octets": 200_000, "max_octets": 200_000, "min_octets": 1000},
-        "usage": {"epoch_seconds": EPOCH_SECONDS, "channel_credits": 100},
-    }
-    with FaultyServer(tmp_path, settings) as server:
+    with FaultyServer(tmp_path, often(EPOCH_SECONDS, 100)) as server:
         server.add_operator(credit=10**15)
         load, watcher = SignedLoad(server, 0), Watcher(server)
         load.signers.register(1_000_000)
@@ -68,8 +63,7 @@ def test_at_each_point_of_what_a_channel_lives_through(
         server.wait_caught_up()
         leaves, settled = audit(server, [load], watcher.heads)
         assert settled, "a channel's end was met"
-        some = dict(list(load.receipts.items())[-20:])
-        assert [one["log_index"] for one in load.signers.send(*some)] == list(some.values())
+        check_repeats(load)
         record_property("told", f"{max(1, ROUNDS) * len(EVENTS)} kills, {leaves} leaves, {settled} channels settled")
         assert server.stop() == 0, server.tail()
         server.verify()

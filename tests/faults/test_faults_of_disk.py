@@ -308,3 +308,35 @@ def ask(
     answer = asked(gateway, ccr(gateway, session, kind, number, *parts), again=again)
     assert answer is not None
     return answer
+
+
+@pytest.mark.fault(50)
+def test_a_fold_that_finds_no_room(tmp_path: Path) -> None:
+    """The write-ahead log has it all: it is served on, and folded once there is room again."""
+    with FaultyServer(tmp_path) as server:
+        server.add_operator(credit=CREDIT)
+        file = server.data / "journal.sqlite"
+        with Gateway(server.gy_port).open() as gateway:
+            assert ask(gateway, "n;1", INITIAL, 0).result_code == 2001
+            number = 0
+            for has_room in (True, False, True):
+                if has_room:
+                    server.heal()
+                else:
+                    server.inject("full", "fold_write")
+                before, log = file.stat().st_size, log_of(file).stat().st_size
+                for _ in range(150):
+                    number += 1
+                    assert ask(gateway, "n;1", UPDATE, number, used=3).result_code == 2001
+                if not has_room:
+                    assert file.stat().st_size == before
+                    assert log_of(file).stat().st_size > log, "what cannot be folded waits there"
+                    until = number + 1000
+                    waiting = frames_of(log_of(file))
+            while frames_of(log_of(file)) >= waiting:
+                number += 1
+                assert number < until, "it is not folded though there is room"
+                assert ask(gateway, "n;1", UPDATE, number, used=3).result_code == 2001
+            assert ask(gateway, "n;1", TERMINATION, number + 1).result_code == 2001
+        money_is_whole(server, credited=CREDIT, consumed=3 * number)
+        stops_clean(server)

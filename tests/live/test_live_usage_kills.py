@@ -14,7 +14,7 @@ import pytest
 
 from live.ocs_server import OcsServer
 from live.test_live_kills import kill_both, kill_core, kill_follower
-from live.usage_load import SignedLoad, Watcher, audit
+from live.usage_load import SignedLoad, Watcher, audit, check_repeats, often
 
 pytestmark = pytest.mark.live
 
@@ -37,14 +37,7 @@ def kill_verifiers(server: OcsServer) -> None:
 def test_what_was_acknowledged_stands(
     tmp_path: Path, kills: tuple[Callable[[OcsServer], None], ...], record_property: Callable[[str, object], None]
 ) -> None:
-    settings = {
-        # Snapshots, archive and channels' ends come often, so that kills hit them too.
-        "journal": {"snapshot_every_records": 1000, "snapshot_every_seconds": 1},
-        # A session holds a few credits, so that channels fill with many.
-        "quota": {"default_octets": 200_000, "max_octets": 200_000, "min_octets": 1000},
-        "usage": {"epoch_seconds": EPOCH_SECONDS, "channel_credits": 700},
-    }
-    with OcsServer(tmp_path, settings) as server:
+    with OcsServer(tmp_path, often(EPOCH_SECONDS, 700)) as server:
         server.add_operator(credit=10**15)
         loads = [SignedLoad(server, number) for number in range(GATEWAYS)]
         for load in loads:
@@ -68,11 +61,8 @@ def test_what_was_acknowledged_stands(
         server.wait_caught_up()
         leaves, settled = audit(server, loads, watcher.heads)
         assert leaves > 5 * KILLS, "there was load"
-        # A repeat of anything gets the receipt that its first had.
         for load in loads:
-            some = dict(list(load.receipts.items())[-20:])
-            again = [one["log_index"] for one in load.signers.send(*some)]
-            assert again == list(some.values())
+            check_repeats(load)
         refusals = sum((load.refusals for load in loads), start=type(loads[0].refusals)())
         record_property("told", f"{KILLS} kills, {leaves} leaves, {settled} channels settled, {dict(refusals)}")
         assert server.stop() == 0, server.tail()

@@ -144,6 +144,22 @@ class Watcher(threading.Thread):
                     self.heads[head.size] = head.root
 
 
+def often(epoch_seconds: int, channel_credits: int) -> dict[str, Any]:
+    """Give settings with which snapshots, archive and channels' ends come often, so that kills hit them too."""
+    return {
+        "journal": {"snapshot_every_records": 1000, "snapshot_every_seconds": 1},
+        # A session holds a few credits, so that channels fill with many.
+        "quota": {"default_octets": 200_000, "max_octets": 200_000, "min_octets": 1000},
+        "usage": {"epoch_seconds": epoch_seconds, "channel_credits": channel_credits},
+    }
+
+
+def check_repeats(load: SignedLoad) -> None:
+    """Insist that a repeat of anything gets the receipt that its first had."""
+    some = dict(list(load.receipts.items())[-20:])
+    assert [one["log_index"] for one in load.signers.send(*some)] == list(some.values())
+
+
 def leaves_of(server: OcsServer) -> list[bytes]:
     """Read the whole log as anybody may."""
     size = server.api.get("/api/v1/log/key").json()["size"]

@@ -234,7 +234,7 @@ class _Server:
                     *(sys.executable, "-m", "ocs.shell.follower"),
                     stdin=asyncio.subprocess.PIPE,
                     pass_fds=[door.fileno()],
-                    process_group=0,  # a Ctrl-C at the terminal is the core's to hear: it ends both in order
+                    process_group=0,  # a Ctrl-C is the core's to hear; a session of its own would void its niceness
                 )
             except (OSError, RuntimeError) as error:  # no descriptor, process, memory or thread is left
                 log.error("the follower cannot be started", reason=str(error))  # noqa: TRY400  # it says it all

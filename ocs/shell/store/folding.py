@@ -46,7 +46,7 @@ class Folding:
             connection.file_control("main", apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.addressof(octets))
         self._folded = 0  # pages of the log as it is now
         self._is_long = False
-        self._error: apsw.Error | None = None
+        self._error: Exception | None = None
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="folding", daemon=True)
@@ -67,7 +67,7 @@ class Folding:
         if log_pages < self._folded:
             self._folded = 0  # it has begun anew
         if self._is_long:
-            with suppress(apsw.BusyError):  # the thread has begun once more: after the next commit, then
+            with suppress(apsw.BusyError, apsw.FullError):  # the thread folds, or the disk is full: at the next commit
                 writer.wal_checkpoint("main")
                 self._is_long = False
         elif log_pages - self._folded >= FOLD_PAGES:
@@ -81,7 +81,7 @@ class Folding:
                 log_pages, self._folded = self._connection.wal_checkpoint("main")
             except (apsw.BusyError, apsw.FullError):
                 continue  # the writer folds, or the disk is full: the log has it all, and grows or fails a commit
-            except apsw.Error as error:
-                self._error = error  # the next commit ends the process
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next commit ends the process
+                self._error = error
                 return
             self._is_long = log_pages >= LOG_PAGES
