@@ -74,8 +74,8 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
     },
     "Process, disk, clock": {
         46: Row(
-            "kill -9 before the write, before the sync, before the answer, after it: I, U, T, E, top-up, a signed report, "
-            "a channel's opening, close and settling",
+            "kill -9 before the write, before the sync, before the answer, after it: I, U, T, E, top-up, a signed "
+            "report, a channel's opening, close and settling",
             "ready again within 5 s; nothing answered is lost; the repeat gets the same answer",
         ),
         47: Row("kill -9 at each statement that makes the schema of the books", "all of it or nothing, never between"),
