@@ -1,11 +1,12 @@
 """What every answer must hold, whatever the scene: each rule broken is a named `Violation`.
 
-The checks read messages only, know nothing of the session's history, and change nothing.
+The checks read messages only, know nothing of the session's history, and change nothing.  They also count how often a
+rule was looked at, so that one which was kept can be told from one that nothing ever put to the test.
 RFC 6733 section 6.2, RFC 8506 sections 3.2, 5.1.2, 8.17 and 8.34, TS 32.299 clause 7.2.237.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -100,144 +101,172 @@ class Violation:
         return f"{self.rule}: {self.detail}{where}"
 
 
-def check_credit_control(request: Message, answer: Message, server_host: bytes) -> list[Violation]:
-    """Return every rule that `answer` breaks as the CCA to `request`.
+class Findings(list[Violation]):
+    """What is wrong with one message, and which rules were looked at, how often.
+
+    Attributes:
+        looks: how often each rule was held against the message, kept or broken.
+    """
+
+    def __init__(self, looks: Iterable["_Look"], session_id: bytes = b"") -> None:
+        super().__init__()
+        self.looks: Counter[Rule] = Counter()
+        for rule, is_kept, detail in looks:
+            self.looks[rule] += 1
+            if not is_kept:
+                self.append(Violation(rule, detail, session_id))
+
+
+_Look = tuple[Rule, bool, str]
+"""A rule, whether the message keeps it, and what is seen there."""
+
+
+def check_credit_control(request: Message, answer: Message, server_host: bytes) -> Findings:
+    """Hold `answer` against every rule of the CCA to `request`.
 
     Args:
         request: the CCR as it was sent.
         answer: the CCA as it came.
         server_host: the Origin-Host of the CEA on this connection.
     """
-    found = [*_header(request, answer), *_command_level(request, answer, server_host)]
+    return Findings(_credit_control(request, answer, server_host), request.session_id)
+
+
+def check_capabilities(answer: Message) -> Findings:
+    """Hold a CEA against what live gateways drop a connection for (RFC 6733 section 5.3.2)."""
+    return Findings(_capabilities(answer))
+
+
+def check_server_request(request: Message, server_host: bytes, own_host: bytes) -> Findings:
+    """Hold a RAR or ASR against its rules (RFC 6733 sections 8.3.1 and 8.5.1, RFC 8506 section 5.5)."""
+    return Findings(_server_request(request, server_host, own_host), request.session_id)
+
+
+def _credit_control(request: Message, answer: Message, server_host: bytes) -> Iterator[_Look]:
+    yield from _header(request, answer)
+    yield from _command_level(request, answer, server_host)
     if answer.number("Result-Code") == SUCCESS:
-        found += _services(request, answer)
-    return [Violation(rule, detail, request.session_id) for rule, detail in found]
+        yield from _services(request, answer)
 
 
-def check_capabilities(answer: Message) -> list[Violation]:
-    """Return every rule a CEA breaks: what live gateways drop a connection for (RFC 6733 section 5.3.2)."""
-    required = ("Result-Code", "Origin-Host", "Origin-Realm", "Host-IP-Address", "Vendor-Id", "Product-Name")
-    found = [(Rule.MISSING_AVP, f"{name} in the CEA") for name in required if not answer.all(name)]
-    offered = {one.value for one in _every(answer.avps) if one.name == "Auth-Application-Id"}
-    # A CEA that also offers Gx would draw Open5GS' policy requests here.
-    if answer.number("Result-Code") == SUCCESS and not offered <= {APPLICATION_CREDIT_CONTROL, APPLICATION_RELAY}:
-        found.append((Rule.APPLICATION, f"the CEA offers {sorted(map(str, offered))}"))
-    if answer.number("Result-Code") == SUCCESS and not offered:
-        found.append((Rule.APPLICATION, "the CEA offers no application"))
-    return [Violation(rule, detail) for rule, detail in found]
+def _capabilities(answer: Message) -> Iterator[_Look]:
+    for name in ("Result-Code", "Origin-Host", "Origin-Realm", "Host-IP-Address", "Vendor-Id", "Product-Name"):
+        yield Rule.MISSING_AVP, bool(answer.all(name)), f"{name} in the CEA"
+    if answer.number("Result-Code") == SUCCESS:
+        offered = {one.value for one in _every(answer.avps) if one.name == "Auth-Application-Id"}
+        # A CEA that also offers Gx would draw Open5GS' policy requests here.
+        is_kept = bool(offered) and offered <= {APPLICATION_CREDIT_CONTROL, APPLICATION_RELAY}
+        shown = sorted(map(str, offered)) if offered else "no application"
+        yield Rule.APPLICATION, is_kept, f"the CEA offers {shown}"
 
 
-def check_server_request(request: Message, server_host: bytes, own_host: bytes) -> list[Violation]:
-    """Return every rule that a RAR or ASR breaks (RFC 6733 sections 8.3.1 and 8.5.1, RFC 8506 section 5.5)."""
+def _server_request(request: Message, server_host: bytes, own_host: bytes) -> Iterator[_Look]:
     required = ["Session-Id", "Origin-Host", "Origin-Realm", "Destination-Realm", "Destination-Host"]
     required += ["Auth-Application-Id"] + ["Re-Auth-Request-Type"] * (request.command == Command.RE_AUTH)
-    found = [(Rule.MISSING_AVP, name) for name in required if len(request.all(name)) != 1]
-    if request.flags & ~Flag.RETRANSMITTED != Flag.REQUEST | Flag.PROXIABLE:
-        found.append((Rule.HEADER_FLAGS, f"0x{request.flags:02x}"))
-    if request.avps and request.avps[0].name != "Session-Id":
-        found.append((Rule.SESSION_ID_FIRST, f"first is {request.avps[0].name}"))
-    if request.octets("Origin-Host") != server_host:
-        found.append((Rule.ORIGIN_HOST, text(request.octets("Origin-Host"))))
-    if request.octets("Destination-Host") != own_host:
-        named = text(request.octets("Destination-Host"))
-        found.append((Rule.SERVER_REQUEST, f"{text(own_host)} got a request for {named or 'nobody'}"))
-    if request.application != APPLICATION_CREDIT_CONTROL:
-        found.append((Rule.APPLICATION, f"header says {request.application}"))
-    if request.command == Command.RE_AUTH and request.number("Re-Auth-Request-Type") != 0:
-        found.append((Rule.SERVER_REQUEST, "Re-Auth-Request-Type is not AUTHORIZE_ONLY (0)"))
-    return [Violation(rule, detail, request.session_id) for rule, detail in found]
+    for name in required:
+        yield Rule.MISSING_AVP, len(request.all(name)) == 1, name
+    flags = request.flags & ~Flag.RETRANSMITTED
+    yield Rule.HEADER_FLAGS, flags == Flag.REQUEST | Flag.PROXIABLE, f"0x{request.flags:02x}"
+    if request.avps:
+        first = request.avps[0].name
+        yield Rule.SESSION_ID_FIRST, first == "Session-Id", f"first is {first}"
+    host, named = request.octets("Origin-Host"), request.octets("Destination-Host")
+    yield Rule.ORIGIN_HOST, host == server_host, text(host)
+    is_ours = named == own_host
+    yield Rule.SERVER_REQUEST, is_ours, f"{text(own_host)} got a request for {text(named) or 'nobody'}"
+    is_credit_control = request.application == APPLICATION_CREDIT_CONTROL
+    yield Rule.APPLICATION, is_credit_control, f"header says {request.application}"
+    if request.command == Command.RE_AUTH:
+        is_authorize_only = request.number("Re-Auth-Request-Type") == 0
+        yield Rule.SERVER_REQUEST, is_authorize_only, "Re-Auth-Request-Type is not AUTHORIZE_ONLY (0)"
 
 
-_Found = tuple[Rule, str]
-
-
-def _header(request: Message, answer: Message) -> Iterator[_Found]:
-    if (answer.command, answer.application) != (request.command, request.application):
-        yield Rule.COMMAND, f"{answer.command}/{answer.application} answers {request.command}/{request.application}"
-    if (answer.hop_by_hop, answer.end_to_end) != (request.hop_by_hop, request.end_to_end):
-        yield Rule.IDENTIFIERS, f"{answer.hop_by_hop:08x}/{answer.end_to_end:08x}"
+def _header(request: Message, answer: Message) -> Iterator[_Look]:
+    is_echo = (answer.command, answer.application) == (request.command, request.application)
+    told = f"{answer.command}/{answer.application} answers {request.command}/{request.application}"
+    yield Rule.COMMAND, is_echo, told
+    is_echo = (answer.hop_by_hop, answer.end_to_end) == (request.hop_by_hop, request.end_to_end)
+    yield Rule.IDENTIFIERS, is_echo, f"{answer.hop_by_hop:08x}/{answer.end_to_end:08x}"
     code = answer.number("Result-Code") or 0
     expected = request.flags & Flag.PROXIABLE | (Flag.ERROR if 3000 <= code < 4000 else 0)
-    if answer.flags != expected:
-        yield Rule.HEADER_FLAGS, f"0x{answer.flags:02x} with {code}, expected 0x{int(expected):02x}"
+    told = f"0x{answer.flags:02x} with {code}, expected 0x{int(expected):02x}"
+    yield Rule.HEADER_FLAGS, answer.flags == expected, told
 
 
-def _command_level(request: Message, answer: Message, server_host: bytes) -> Iterator[_Found]:
-    if not answer.avps or answer.avps[0].name != "Session-Id":
-        yield Rule.SESSION_ID_FIRST, f"first is {answer.avps[0].name if answer.avps else 'nothing'}"
-    if answer.session_id != request.session_id:
-        yield Rule.SESSION_ID_ECHO, text(answer.session_id)
+def _command_level(request: Message, answer: Message, server_host: bytes) -> Iterator[_Look]:
+    first = answer.avps[0].name if answer.avps else "nothing"
+    yield Rule.SESSION_ID_FIRST, first == "Session-Id", f"first is {first}"
+    yield Rule.SESSION_ID_ECHO, answer.session_id == request.session_id, text(answer.session_id)
     # With E set the answer follows the error grammar, which knows no CC AVPs (RFC 6733 section 7.2).
     required = REQUIRED[:4] if answer.flags & Flag.ERROR else REQUIRED
     counted = Counter(one.name for one in answer.avps)
     for name in required:
-        if counted[name] == 0:
-            yield Rule.MISSING_AVP, name
+        yield Rule.MISSING_AVP, counted[name] > 0, name
     for name in (*REQUIRED, *ONCE_IN_ANSWER):
-        if counted[name] > 1:
-            yield Rule.REPEATED_AVP, f"{name} {counted[name]} times"
-    for name in FORBIDDEN:
         if counted[name]:
-            yield Rule.FORBIDDEN_AVP, name
+            yield Rule.REPEATED_AVP, counted[name] == 1, f"{name} {counted[name]} times"
+    for name in FORBIDDEN:
+        yield Rule.FORBIDDEN_AVP, not counted[name], name
     for one in _every(answer.avps):
-        if not one.known and one.flags & AvpFlag.MANDATORY:
-            yield Rule.UNKNOWN_MANDATORY_AVP, one.name
+        yield Rule.UNKNOWN_MANDATORY_AVP, one.known or not one.flags & AvpFlag.MANDATORY, one.name
     for name, rule in (("CC-Request-Type", Rule.REQUEST_TYPE_ECHO), ("CC-Request-Number", Rule.REQUEST_NUMBER_ECHO)):
-        if counted[name] and answer.number(name) != request.number(name):
-            yield rule, f"{answer.number(name)} answers {request.number(name)}"
-    if counted["Auth-Application-Id"] and answer.number("Auth-Application-Id") != APPLICATION_CREDIT_CONTROL:
-        yield Rule.APPLICATION, f"Auth-Application-Id is {answer.number('Auth-Application-Id')}"
-    if answer.octets("Origin-Host") != server_host:
-        yield Rule.ORIGIN_HOST, f"{text(answer.octets('Origin-Host'))}, the CEA said {text(server_host)}"
+        if counted[name]:
+            said, asked = answer.number(name), request.number(name)
+            yield rule, said == asked, f"{said} answers {asked}"
+    if counted["Auth-Application-Id"]:
+        application = answer.number("Auth-Application-Id")
+        yield Rule.APPLICATION, application == APPLICATION_CREDIT_CONTROL, f"Auth-Application-Id is {application}"
+    host = answer.octets("Origin-Host")
+    yield Rule.ORIGIN_HOST, host == server_host, f"{text(host)}, the CEA said {text(server_host)}"
 
 
-def _services(request: Message, answer: Message) -> Iterator[_Found]:
+def _services(request: Message, answer: Message) -> Iterator[_Look]:
     """Compare the MSCCs of a successful answer with those of the request, which they mirror one by one."""
     asked, got = request.services, answer.services
     final = request.number("CC-Request-Type") == RequestType.TERMINATION
     if final and not got:
         return
-    if [_key(service) for service in asked] != [_key(service) for service in got]:
-        yield Rule.SERVICES, f"asked for {[_key(one) for one in asked]}, got {[_key(one) for one in got]}"
+    wanted_keys, keys = [_key(service) for service in asked], [_key(service) for service in got]
+    yield Rule.SERVICES, wanted_keys == keys, f"asked for {wanted_keys}, got {keys}"
+    if wanted_keys != keys:
         return
     for wanted, given in zip(asked, got, strict=True):
-        for rule, detail in _service(given, wanted=bool(wanted.all("Requested-Service-Unit")), final=final):
-            yield rule, f"{detail} (service {_key(given)})"
+        for rule, is_kept, detail in _service(given, wanted=bool(wanted.all("Requested-Service-Unit")), final=final):
+            yield rule, is_kept, f"{detail} (service {_key(given)})"
 
 
-def _service(given: Avp, *, wanted: bool, final: bool) -> Iterator[_Found]:
+def _service(given: Avp, *, wanted: bool, final: bool) -> Iterator[_Look]:
     for name in ONCE_IN_SERVICE:
-        if len(given.all(name)) > 1:
-            yield Rule.REPEATED_AVP, f"{name} {len(given.all(name))} times"
+        if given.all(name):
+            yield Rule.REPEATED_AVP, len(given.all(name)) == 1, f"{name} {len(given.all(name))} times"
     code = given.number("Result-Code")
-    if code not in SERVICE_CODES:
-        yield Rule.SERVICE_CODE, f"Result-Code is {code}"
+    yield Rule.SERVICE_CODE, code in SERVICE_CODES, f"Result-Code is {code}"
     grants = given.all("Granted-Service-Unit")
     indications = given.all("Final-Unit-Indication")
     octets = grants[0].number("CC-Total-Octets") if grants else None
-    if wanted and code == SUCCESS and not grants:
-        yield Rule.GRANT_MISSING, "2001 to a Requested-Service-Unit without a grant"
-    if grants and not (wanted and code == SUCCESS):
-        yield Rule.GRANT_UNASKED, f"a grant with {code}" if wanted else "a grant without a Requested-Service-Unit"
-    if grants and not octets:
-        yield Rule.GRANT_ZERO, f"CC-Total-Octets is {octets}"
+    if wanted and code == SUCCESS:
+        yield Rule.GRANT_MISSING, bool(grants), "2001 to a Requested-Service-Unit without a grant"
+    else:
+        told = f"a grant with {code}" if wanted else "a grant without a Requested-Service-Unit"
+        yield Rule.GRANT_UNASKED, not grants, told
+    if grants:
+        yield Rule.GRANT_ZERO, bool(octets), f"CC-Total-Octets is {octets}"
     validity = given.number("Validity-Time")
-    if validity == 0 or (validity is None and code == SUCCESS and not final):
-        yield Rule.VALIDITY_TIME, "absent" if validity is None else "0"
+    if validity is not None or (code == SUCCESS and not final):
+        yield Rule.VALIDITY_TIME, bool(validity), "absent" if validity is None else f"{validity}"
     for threshold in given.all("Volume-Quota-Threshold"):
         yield from _threshold(threshold, octets, beside_final_units=bool(indications))
-    if indications and indications[0].number("Final-Unit-Action") not in (0, 1, 2):
-        yield Rule.FINAL_UNIT, f"Final-Unit-Action is {indications[0].number('Final-Unit-Action')}"
+    if indications:
+        action = indications[0].number("Final-Unit-Action")
+        yield Rule.FINAL_UNIT, action in (0, 1, 2), f"Final-Unit-Action is {action}"
 
 
-def _threshold(threshold: Avp, granted: int | None, *, beside_final_units: bool) -> Iterator[_Found]:
+def _threshold(threshold: Avp, granted: int | None, *, beside_final_units: bool) -> Iterator[_Look]:
     left = threshold.value if isinstance(threshold.value, int) else 0
-    if beside_final_units:
-        yield Rule.THRESHOLD, "beside a Final-Unit-Indication"
-    if granted is None or left >= granted:
-        yield Rule.THRESHOLD, f"{left} of a grant of {granted}"
-    if threshold.flags != AvpFlag.VENDOR | AvpFlag.MANDATORY:
-        yield Rule.THRESHOLD, f"flags 0x{threshold.flags:02x}"
+    yield Rule.THRESHOLD, not beside_final_units, "beside a Final-Unit-Indication"
+    yield Rule.THRESHOLD, granted is not None and left < granted, f"{left} of a grant of {granted}"
+    are_flags = threshold.flags == AvpFlag.VENDOR | AvpFlag.MANDATORY
+    yield Rule.THRESHOLD, are_flags, f"flags 0x{threshold.flags:02x}"
 
 
 def _key(service: Avp) -> tuple[int | None, tuple[int, ...]]:

@@ -152,7 +152,7 @@ class Gateway:
         except Unanswered as error:
             self._lost()
             raise Unreachable(f"no CEA from {host}:{port}: {error}") from error
-        self.record.broken(check_capabilities(cea))
+        self.record.judged(check_capabilities(cea))
         if (code := cea.number("Result-Code")) != SUCCESS:
             self._lost()
             raise Rejected(f"the server refused {self.identity.host}: {code} {text(cea.octets('Error-Message'))}")
@@ -221,14 +221,15 @@ class Gateway:
         return dwa.number("Result-Code") or 0
 
     async def _checked(self, request: Message) -> Exchange:
+        self.record.requests[request.number("CC-Request-Type") or 0] += 1
         try:
             sent, came, seconds = await self._ask(request, self._tx_seconds)
         except Unanswered as error:
             self.record.broken([Violation(Rule.NOT_ANSWERED, str(error), request.session_id)])
             raise
         exchange = Exchange(sent, came, seconds)
-        self.record.answered(exchange.result_code, seconds)
-        self.record.broken(check_credit_control(sent, came, self.server_host))
+        self.record.answered(exchange.result_code, seconds, time.monotonic())
+        self.record.judged(check_credit_control(sent, came, self.server_host))
         return exchange
 
     async def _ask(self, request: Message, patience: float) -> tuple[Message, Message, float]:
@@ -302,7 +303,7 @@ class Gateway:
             self._start(follow_up)
 
     def _check_server_request(self, request: Message) -> None:
-        self.record.broken(check_server_request(request, self.server_host, self.identity.host.encode()))
+        self.record.judged(check_server_request(request, self.server_host, self.identity.host.encode()))
 
     async def _watch(self) -> None:
         """Send a DWR after each silence of Tw; close when even that is not answered (RFC 3539 section 3.4.1)."""

@@ -15,7 +15,7 @@ from typing import Final
 from simulator.accounts import Accounts, ApiError, Balance, Tariff
 from simulator.checks import Rule, Violation
 from simulator.gateway import Gateway, Unanswered
-from simulator.messages import Identity, ServiceKey
+from simulator.messages import Identity, ServiceKey, Volume
 from simulator.profile import STANDARD, Profile
 from simulator.record import Record
 from simulator.settlement.door import DoorError
@@ -48,6 +48,21 @@ class Operator:
     tariff: Tariff
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """An operator's balance around a scene, and what its sessions owe by our own arithmetic, in credits.
+
+    Attributes:
+        before: after the operator's first top-up, and before any session.
+        after: when every session has ended.
+    """
+
+    operator: Operator
+    before: Balance
+    after: Balance
+    due: int
+
+
 @dataclass(slots=True)
 class Stage:
     """Where a scene plays: the server's address, one gateway, and the accounts if there are any.
@@ -66,6 +81,7 @@ class Stage:
     rng: random.Random
     signed: SignedUsage | None = None
     sessions: list[Session] = field(default_factory=list)
+    opening: list[tuple[Operator, Balance]] = field(default_factory=list)
 
     async def operator(self, *, credit: int, tariff: Tariff = TARIFF) -> Operator:
         """Make a home operator with a prefix of its own and this much credit.
@@ -81,6 +97,7 @@ class Stage:
         if credit:
             await accounts.top_up(made.name, credit, "scene")
         self.prefix = made.prefix
+        self.opening.append((made, await self.balance(made)))
         return made
 
     async def top_up(self, operator: Operator, amount: int) -> None:
@@ -99,7 +116,9 @@ class Stage:
 
     def expect(self, condition: bool, rule: Rule, detail: str, session: Session | None = None) -> None:
         """Note a violation unless the condition holds; the scene goes on."""
-        if not condition:
+        if condition:
+            self.gateway.record.kept(rule)
+        else:
             self.gateway.record.broken([Violation(rule, detail, session.session_id if session else b"")])
 
     def expect_code(self, session: Session, *codes: int) -> None:
@@ -117,11 +136,25 @@ class Stage:
 
     async def expect_charged(self, operator: Operator) -> None:
         """Expect the books to hold what the scene's sessions used by this tariff, and nothing reserved."""
-        due = sum(operator.tariff.charge(quota.reported) for one in self.sessions for quota in one.quotas)
+        due = self.due(operator)
         shown = await self.balance(operator)
         self.expect(shown.adds_up, Rule.MONEY, f"credited is not available + reserved + consumed: {shown}")
         self.expect(shown.consumed + shown.overrun == due, Rule.MONEY, f"{due} credits are due: {shown}")
         self.expect(shown.reserved == 0, Rule.MONEY, f"{shown.reserved} credits stay reserved")
+
+    def due(self, operator: Operator) -> int:
+        """Return what the sessions of this operator's subscribers cost by its tariff, in credits."""
+        sessions = [one for one in self.sessions if one.imsi.startswith(operator.prefix)]
+        return sum(operator.tariff.charge(quota.reported) for one in sessions for quota in one.quotas)
+
+    async def books(self) -> tuple[Book, ...]:
+        """Read what became of the money of each operator that the scene made."""
+        return tuple(
+            [
+                Book(operator=one, before=before, after=await self.balance(one), due=self.due(one))
+                for one, before in self.opening
+            ]
+        )
 
     def signing(self) -> SignedUsage:
         """Give who signs.
@@ -169,12 +202,21 @@ def scenario(name: str, *, needs_accounts: bool = False, needs_signing: bool = F
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a scene went."""
+    """How a scene went.
+
+    Attributes:
+        began: on the monotonic clock, as the record's moments are.
+        reported: octets in all reports that the server took.
+        books: the money of each operator the scene made.
+    """
 
     scenario: Scenario
     profile: Profile
     record: Record
     seconds: float
+    began: float = 0.0
+    reported: Volume = Volume()
+    books: tuple[Book, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -193,8 +235,9 @@ async def play(
     prefix: str = "00101",
     tx_seconds: float = 10.0,
     seed: int | None = None,
+    watch: Callable[[Stage], None] | None = None,
 ) -> Outcome:
-    """Play one scene on a connection of its own and judge it.
+    """Play one scene on a connection of its own and judge it; `watch` is told the stage before the scene begins.
 
     Raises:
         Unreachable, Rejected: there is no server to play with.
@@ -208,17 +251,22 @@ async def play(
     rng = random.Random(seed)
     record, started = Record(), time.monotonic()
     gateway = Gateway(identity or Identity(), profile, tx_seconds=tx_seconds, record=record, rng=rng)
+    books: tuple[Book, ...] = ()
     async with _connection(gateway, host, port):
         stage = Stage(host, port, gateway, accounts, prefix, Clock(), rng, signed)
+        if watch is not None:
+            watch(stage)
         try:
             await scenario.scene(stage)
             for session in stage.sessions:
                 await session.detach()
             if signed is not None:
                 record.broken(await signed.check([session for session in stage.sessions if session.metered]))
+            books = await stage.books()
         except (Unanswered, ApiError, DoorError) as error:
             stage.expect(condition=False, rule=Rule.NOT_ANSWERED, detail=str(error))
-    return Outcome(scenario, profile, record, time.monotonic() - started)
+    reported = sum((session.reported for session in stage.sessions), Volume())
+    return Outcome(scenario, profile, record, time.monotonic() - started, started, reported, books)
 
 
 @contextlib.asynccontextmanager
