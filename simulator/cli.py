@@ -6,6 +6,7 @@ Exit codes: 0 all held, 1 a rule was broken, 2 wrong usage, 4 the server cannot 
 import asyncio
 import contextlib
 import tempfile
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final
@@ -19,12 +20,15 @@ from simulator import demo as whole_demo
 from simulator.accounts import Accounts, ApiUnreachable
 from simulator.forwarder_cli import forward
 from simulator.gateway import Rejected, Unreachable
+from simulator.live_view import LiveView
 from simulator.messages import Identity
 from simulator.profile import PROFILES
 from simulator.scenario import SCENARIOS, Outcome, Scenario, play
 from simulator.settlement.keys import Key, NoKey
 from simulator.settlement.signing import NETWORK, Signing
 from simulator.signed_usage import signed_usage
+from simulator.verdict.files import HtmlFile, JsonFile, JunitFile, write
+from simulator.verdict.scenes import Verdict
 
 EXIT_VIOLATIONS: Final = 1
 EXIT_USAGE: Final = 2
@@ -83,6 +87,9 @@ def _run(
     miner_key: Annotated[Path | None, typer.Option(help="The miner's private key, with --sign.")] = None,
     network: Annotated[str, typer.Option(help="Name of the deployment, with --sign.")] = NETWORK,
     grpc: Annotated[str, typer.Option(help="HOST:PORT of the gRPC service, with --sign; else HTTP.")] = "",
+    html: HtmlFile = None,
+    junit: JunitFile = None,
+    json: JsonFile = None,
 ) -> None:
     """Play scenarios and check every answer."""
     if "all" in names:
@@ -101,37 +108,42 @@ def _run(
         raise typer.BadParameter(f"{imsi_prefix!r} is not 5 to 15 digits", param_hint="--imsi-prefix")
     identity = Identity(host=origin_host, realm=origin_realm, destination_realm=realm)
 
-    async def play_all(signing: Signing | None) -> list[Outcome]:
+    async def play_all(signing: Signing | None, live: LiveView) -> list[Outcome]:
+        outcomes = []
         async with contextlib.AsyncExitStack() as stack:
             accounts = await stack.enter_async_context(Accounts(api)) if api else None
             signed = await stack.enter_async_context(signed_usage(signing)) if signing else None
-            return [
-                await play(
-                    scenario,
-                    host,
-                    port,
-                    profile=PROFILES[profile],
-                    identity=identity,
-                    accounts=accounts,
-                    signed=signed,
-                    prefix=imsi_prefix,
-                    tx_seconds=tx,
-                )
-                for scenario in chosen
-            ]
+            for scenario in chosen:
+                async with live.watching(scenario.name) as watch:
+                    outcome = await play(
+                        scenario,
+                        host,
+                        port,
+                        profile=PROFILES[profile],
+                        identity=identity,
+                        accounts=accounts,
+                        signed=signed,
+                        prefix=imsi_prefix,
+                        tx_seconds=tx,
+                        watch=watch,
+                    )
+                _show(outcome)
+                outcomes.append(outcome)
+        return outcomes
 
+    at = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         with tempfile.TemporaryDirectory(prefix="ocs-sim-") as folder:
             signing = _signing(sgw_key, miner_key, api, grpc, network, Path(folder)) if sign else None
-            outcomes = asyncio.run(play_all(signing))
+            outcomes = asyncio.run(play_all(signing, LiveView(_console)))
     except (Unreachable, Rejected, ApiUnreachable) as error:
         _console.print(f"✘ {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_UNREACHABLE) from error
-    for outcome in outcomes:
-        _show(outcome)
+    verdict = Verdict(server=f"{host}:{port}", at=at, outcomes=outcomes)
+    write(verdict, html, junit, json)
     if any(outcome.record.codes.keys() & NO_CREDIT for outcome in outcomes if not outcome.passed):
         _console.print(NO_CREDIT_MEANING.format(prefix=imsi_prefix), highlight=False, soft_wrap=True)
-    if not all(outcome.passed for outcome in outcomes):
+    if not verdict.holds:
         raise typer.Exit(EXIT_VIOLATIONS)
 
 
