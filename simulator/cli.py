@@ -18,6 +18,7 @@ from rich.markup import escape
 import simulator.scenarios  # noqa: F401  (entering the scenes is what this import is for)
 from simulator import demo as whole_demo
 from simulator.accounts import Accounts, ApiUnreachable
+from simulator.conformance.cli import conform
 from simulator.forwarder_cli import forward
 from simulator.gateway import Rejected, Unreachable
 from simulator.live_view import LiveView
@@ -148,6 +149,7 @@ def _run(
 
 
 _app.command("forwarder")(forward)
+_app.command("conformance")(conform)
 
 
 @_app.command("demo")

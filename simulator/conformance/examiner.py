@@ -1,0 +1,348 @@
+"""Who asks: opens connections, makes requests, and holds every answer against the rules that all answers share."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from simulator.checks import Rule as Check
+from simulator.checks import check_credit_control
+from simulator.conformance import rules
+from simulator.conformance.link import DEVICE_WATCHDOG, Link
+from simulator.conformance.octets import (
+    GRANTED,
+    ORIGIN_HOST,
+    ORIGIN_REALM,
+    PROXY_INFO,
+    RESULT_CODE,
+    SERVICES,
+    SESSION_ID,
+    Answer,
+    Unreadable,
+    every,
+    read,
+)
+from simulator.conformance.rules import OF_CHECKS, Rule
+from simulator.messages import (
+    CreditRequest,
+    Identity,
+    Reason,
+    ServiceKey,
+    ServiceUnits,
+    Volume,
+    answer,
+    capabilities_exchange_request,
+    credit_control_request,
+    disconnect_peer_request,
+)
+from simulator.profile import STANDARD, RequestType, TerminationCause
+from simulator.wire import Avp, Flag, Malformed, Message, avp, text
+
+SUCCESS: Final = 2001
+TRIES: Final = 4
+TRY_AGAIN_SECONDS: Final = 0.5
+"""A server may need a moment to see that the connection before has ended."""
+
+MANDATORY: Final = frozenset({
+    257, 258, 259, 260, 261, 263, 264, 265, 266, 268, 277, 278, 279, 280, 283, 284, 292, 293, 296, 297, 299,
+    412, 414, 415, 416, 418, 420, 421, 427, 428, 430, 431, 432, 439, 446, 448, 449, 455, 456, 457, 461,
+})  # fmt: skip
+"""AVPs of an answer whose M bit must be set (RFC 6733 section 4.5, RFC 8506 section 8)."""
+
+NEVER_MANDATORY: Final = frozenset({267, 269, 281, 294})
+"""Firmware-Revision, Product-Name, Error-Message, Error-Reporting-Host (RFC 6733 section 4.5)."""
+
+EVENT: Final = 4
+VALIDITY_TIME: Final = 448
+GRAMMAR_OF_CCA: Final = (263, 268, 264, 296, 258, 416, 415)
+
+
+class NotOpen(Exception):
+    """A probe found no connection to work on, so what it was to show is not seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which server, and as whom.
+
+    Attributes:
+        imsi: of a subscriber the server knows, with credit.
+        realm: the Destination-Realm; empty takes the CEA's Origin-Realm.
+        seconds: how long an answer may take.
+    """
+
+    host: str
+    port: int
+    identity: Identity
+    imsi: str
+    realm: str = ""
+    seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A rule held against one exchange; `sent` and `got` are octets, empty where there were none."""
+
+    rule: Rule
+    held: bool
+    probe: str
+    detail: str
+    sent: bytes
+    got: bytes
+
+
+@dataclass(slots=True)
+class Examiner:
+    """What probes work with.
+
+    Attributes:
+        looks: every rule held against an exchange, in order.
+        seconds: latencies of all answers.
+    """
+
+    target: Target
+    looks: list[Look] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    probe: str = ""
+    server_host: bytes = b""
+    server_realm: str = ""
+    _identifier: int = field(default_factory=lambda: random.getrandbits(32))
+    _sessions: int = 0
+    _sent: bytes = b""
+    _got: bytes = b""
+
+    def look(self, rule: Rule, held: bool, detail: str = "") -> bool:
+        """Note whether a rule holds in the newest exchange, and give that back."""
+        self.looks.append(Look(rule, held, self.probe, detail, self._sent, self._got))
+        return held
+
+    # Connections
+
+    def connect(self) -> Link:
+        """Open a connection without a CER.
+
+        Raises:
+            NotOpen: nobody listens any more.
+        """
+        try:
+            return Link(self.target.host, self.target.port, self.target.seconds)
+        except OSError as error:
+            raise NotOpen(f"no connection: {error}") from error
+
+    @contextmanager
+    def opened(self) -> Iterator[Link]:
+        """Open a connection, exchange capabilities, and say goodbye at the end.
+
+        Raises:
+            NotOpen: no CEA with 2001 came.
+        """
+        link = self._open()
+        try:
+            yield link
+        finally:
+            if not link.is_closed:
+                link.send(self.numbered(disconnect_peer_request(self.target.identity, 0)).encode())
+                link.closes() if link.receive() is None else None
+            link.close()
+
+    def _open(self) -> Link:
+        for attempt in range(TRIES):
+            link = self.connect()
+            link.send(self.numbered(self.cer()).encode())
+            octets = link.receive()
+            if octets is not None:
+                try:
+                    cea = read(octets)
+                except Unreadable:
+                    break
+                if cea.code == SUCCESS:
+                    self.server_host = cea.all(ORIGIN_HOST)[0].data if cea.all(ORIGIN_HOST) else b""
+                    self.server_realm = text(cea.all(ORIGIN_REALM)[0].data) if cea.all(ORIGIN_REALM) else ""
+                    return link
+            link.close()
+            time.sleep(TRY_AGAIN_SECONDS * (attempt + 1))
+        raise NotOpen("no CEA with 2001")
+
+    # Requests
+
+    def cer(self) -> Message:
+        return capabilities_exchange_request(self.target.identity, STANDARD)
+
+    def session_id(self) -> bytes:
+        self._sessions += 1
+        return f"{self.target.identity.host};{int(time.time())};{self._identifier % 1_000_000}{self._sessions}".encode()
+
+    def ccr(self, kind: RequestType, session_id: bytes, number: int, *units: ServiceUnits) -> Message:
+        """Make a CCR as an ordinary gateway does, for Rating-Group 1 where no units are given."""
+        last, first = kind is RequestType.TERMINATION, kind is RequestType.INITIAL
+        usual = ServiceUnits(
+            key=ServiceKey(1),
+            wanted=not last,
+            used=None if first else Volume(100, 900),
+            reason=None if first else Reason.FINAL if last else Reason.THRESHOLD,
+        )
+        request = CreditRequest(
+            session_id=session_id,
+            request_type=kind,
+            number=number,
+            imsi=self.target.imsi,
+            event_time=int(time.time()),
+            services=units or (usual,),
+            termination_cause=TerminationCause.LOGOUT if last else None,
+        )
+        realm = self.target.realm or self.server_realm
+        return self.numbered(
+            credit_control_request(request, STANDARD, replace(self.target.identity, destination_realm=realm))
+        )
+
+    def numbered(self, message: Message) -> Message:
+        """Give a request identifiers of its own."""
+        self._identifier = (self._identifier + 1) & 0xFFFF_FFFF
+        return replace(message, hop_by_hop=self._identifier, end_to_end=self._identifier)
+
+    # Answers
+
+    def ask(
+        self, link: Link, request: Message | bytes, *, may_close: bool = False, is_mirrored: bool = True
+    ) -> Answer | None:
+        """Send a request and hold its answer against what every answer must hold; None without an answer.
+
+        Args:
+            may_close: whether closing the connection instead of an answer is as good.
+            is_mirrored: whether the request is whole enough for its answer to mirror it.
+        """
+        octets = request if isinstance(request, bytes) else request.encode()
+        self._sent, self._got = octets, b""
+        began = time.perf_counter()
+        link.send(octets)
+        came = self.hear(link)
+        if came is None:
+            if is_mirrored and not (link.is_closed and may_close):
+                why = "the connection was closed" if link.is_closed else "no answer in time"
+                self.look(rules.ANSWERED, held=False, detail=why)
+            return None
+        self.look(rules.ANSWERED, held=True)
+        self.latencies.append(time.perf_counter() - began)
+        got = self._read(came)
+        if got is not None:
+            self._every_answer(octets, got, is_mirrored=is_mirrored)
+            if isinstance(request, Message):
+                self._credit_control(request, got)
+        return got
+
+    def hear(self, link: Link) -> bytes | None:
+        """Give the next answer; what the server asks meanwhile is answered."""
+        while (octets := link.receive()) is not None and octets[4] & Flag.REQUEST:
+            try:
+                asked = Message.decode(octets)
+            except Malformed:
+                return octets
+            is_base = asked.command == DEVICE_WATCHDOG
+            link.send(answer(asked, self.target.identity, SUCCESS if is_base else 3001, error=not is_base).encode())
+        return octets
+
+    def judge(self, sent: bytes, came: bytes) -> Answer | None:
+        """Hold an answer that was not waited for by `ask` against what every answer must hold."""
+        self._sent = sent
+        got = self._read(came)
+        if got is not None:
+            self._every_answer(sent, got, is_mirrored=True)
+        return got
+
+    def _read(self, came: bytes) -> Answer | None:
+        self._got = came
+        try:
+            got = read(came)
+        except Unreadable as error:
+            self.look(rules.READABLE, held=False, detail=str(error))
+            return None
+        self.look(rules.READABLE, held=True)
+        return got
+
+    def _every_answer(self, sent: bytes, got: Answer, *, is_mirrored: bool) -> None:
+        if is_mirrored:
+            is_echo = got.octets[5:20] == sent[5:20]
+            self.look(rules.ECHO, is_echo, f"{got.octets[5:20].hex()} answers {sent[5:20].hex()}")
+            is_same = got.flags & Flag.PROXIABLE == sent[4] & Flag.PROXIABLE
+            self.look(rules.PROXIABLE_BIT, is_same, f"flags 0x{got.flags:02x} answer 0x{sent[4]:02x}")
+        self.look(rules.REQUEST_BIT, not got.flags & (Flag.REQUEST | Flag.RETRANSMITTED), f"flags 0x{got.flags:02x}")
+        self.look(rules.RESERVED_BITS, not got.flags & 0x0F, f"flags 0x{got.flags:02x}")
+        told = f"{got.code} with flags 0x{got.flags:02x}"
+        if got.code // 1000 != 5:
+            self.look(rules.ERROR_BIT, bool(got.flags & Flag.ERROR) == (got.code // 1000 == 3), told)
+        elif got.command == 272 and all(got.all(code) for code in GRAMMAR_OF_CCA):
+            self.look(rules.ERROR_GRAMMAR, not got.flags & Flag.ERROR, told)
+        elif not got.flags & Flag.ERROR:
+            self.look(rules.ERROR_GRAMMAR, held=True)
+        for code in (RESULT_CODE, ORIGIN_HOST, ORIGIN_REALM):
+            self.look(rules.ORIGIN, len(got.all(code)) == 1, f"AVP {code} {len(got.all(code))} times")
+        if self.server_host and got.all(ORIGIN_HOST):
+            host = got.all(ORIGIN_HOST)[0].data
+            self.look(rules.ORIGIN_HOST, host == self.server_host, f"{text(host)}, not {text(self.server_host)}")
+        self.look(rules.NO_DESTINATION, not got.all(283) and not got.all(293), "Destination-Host or -Realm is there")
+        for one in every(tuple(one for one in got.avps if one.code != 279)):
+            self.look(rules.AVP_BITS, not one.flags & 0x1F, f"AVP {one.code} has flags 0x{one.flags:02x}")
+            if one.padding:
+                self.look(rules.PADDING, not any(one.padding), f"AVP {one.code} is padded with {one.padding.hex()}")
+            if not one.vendor and one.code in MANDATORY:
+                self.look(rules.M_BIT_SET, bool(one.flags & 0x40), f"AVP {one.code} has flags 0x{one.flags:02x}")
+            if not one.vendor and one.code in NEVER_MANDATORY:
+                self.look(rules.M_BIT_CLEAR, not one.flags & 0x40, f"AVP {one.code} has flags 0x{one.flags:02x}")
+        if got.all(SESSION_ID):
+            self.look(rules.SESSION_FIRST, got.avps[0].code == SESSION_ID, f"AVP {got.avps[0].code} comes first")
+
+    def _credit_control(self, request: Message, got: Answer) -> None:
+        """Hold the answer to a CCR against what mirrors its request, and a good one against the grammar."""
+        if request.session_id:
+            said = got.all(SESSION_ID)[0].data if got.all(SESSION_ID) else b""
+            self.look(rules.SESSION_ECHO, said == request.session_id, text(said) or "there is none")
+        if wanted := _proxy_infos(request):
+            mirrored = [one.data for one in got.all(PROXY_INFO)]
+            self.look(rules.PROXY_INFO, mirrored == wanted, f"{len(mirrored)} of {len(wanted)} came back unchanged")
+        if got.command != 272 or got.code != SUCCESS:
+            return
+        try:
+            decoded = Message.decode(got.octets)
+        except Malformed as error:
+            self.look(rules.READABLE, held=False, detail=str(error))
+            return
+        findings = check_credit_control(request, decoded, self.server_host)
+        details = {one.rule: one.detail for one in findings}
+        is_event = request.number("CC-Request-Type") == EVENT
+        for service in got.all(SERVICES):
+            codes = {one.code for one in service.members}
+            if GRANTED in codes and not is_event:
+                self.look(rules.VALIDITY_TIME, VALIDITY_TIME in codes, "a grant without a Validity-Time")
+        for check, rule in OF_CHECKS.items():
+            # An event may be answered without a grant.
+            if findings.looks[check] and not (is_event and check is Check.GRANT_MISSING):
+                self.look(rule, check not in details, details.get(check, ""))
+
+
+def _proxy_infos(request: Message) -> list[bytes]:
+    """Give the data of each Proxy-Info as it went out."""
+    return [one.data for one in read(request.encode()).all(PROXY_INFO)]
+
+
+def changed(message: Message, name: str, *instead: Avp) -> Message:
+    """Put other AVPs where the one of this name stands; none leaves it out."""
+    avps = [new for one in message.avps for new in (instead if one.name == name else (one,))]
+    return replace(message, avps=tuple(avps))
+
+
+def plus(message: Message, *more: Avp) -> Message:
+    return replace(message, avps=(*message.avps, *more))
+
+
+def unknown(code: int, data: bytes, *, is_mandatory: bool) -> Avp:
+    """Make an AVP that no specification defines."""
+    return Avp(f"AVP 0/{code}", code, 0, 0x40 if is_mandatory else 0, data)
+
+
+def proxy_info(host: str, state: bytes) -> Avp:
+    return avp("Proxy-Info", [avp("Proxy-Host", host), avp("Proxy-State", state)])
+
+
+Probe = Callable[[Examiner], None]
