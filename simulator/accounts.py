@@ -102,6 +102,17 @@ class Accounts:
         shown = (await self._call("GET", f"/operators/{name}"))["balance"]
         return Balance(**{field: _amount(shown, field) for field in Balance.__dataclass_fields__})
 
+    async def tariff(self, name: str) -> Tariff:
+        """Read the one tariff of an operator.
+
+        Raises:
+            ApiError: there are several in force, or the server refused.
+        """
+        shown = (await self._call("GET", f"/operators/{name}"))["tariffs"]
+        if len(shown) != 1:
+            raise ApiError(f"{name} has {len(shown)} tariffs in force: what is due would depend on the service")
+        return Tariff(_amount(shown[0], "price"), _amount(shown[0], "per_octets"))
+
     async def top_up(self, name: str, amount: int, reference: str, key: str | None = None) -> None:
         """Add credit.  The same `key` twice credits once.
 

@@ -22,6 +22,7 @@ from simulator.conformance.cli import conform
 from simulator.forwarder_cli import forward
 from simulator.gateway import Rejected, Unreachable
 from simulator.live_view import LiveView
+from simulator.load_cli import load
 from simulator.messages import Identity
 from simulator.profile import PROFILES
 from simulator.scenario import SCENARIOS, Outcome, Scenario, play
@@ -150,6 +151,7 @@ def _run(
 
 _app.command("forwarder")(forward)
 _app.command("conformance")(conform)
+_app.command("load")(load)
 
 
 @_app.command("demo")

@@ -1,0 +1,60 @@
+"""A relay in front of a real server that spoils its answers in one way: what a probe must then find."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+Spoil = Callable[[bytes], bytes]
+HEADER_OCTETS = 20
+
+
+@contextmanager
+def spoiled(port: int, spoil: Spoil) -> Iterator[int]:
+    """Listen on a free loopback port, which it yields; requests pass as they are, each whole answer through `spoil`."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    sockets: list[socket.socket] = [listener]
+    threads: list[threading.Thread] = []
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", port))
+                sockets.extend((near, far))
+                for work, ends in ((_pass_on, (near, far)), (_spoil_answers, (far, near, spoil))):
+                    threads.append(threading.Thread(target=work, args=ends))
+                    threads[-1].start()
+
+    threads.append(threading.Thread(target=accept))
+    threads[0].start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        for one in sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        for thread in threads:
+            thread.join(5)
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+def _spoil_answers(source: socket.socket, target: socket.socket, spoil: Spoil) -> None:
+    received = b""
+    with suppress(OSError):
+        while data := source.recv(65536):
+            received += data
+            while len(received) >= HEADER_OCTETS:
+                length = int.from_bytes(received[1:4], "big")
+                if len(received) < length:
+                    break
+                target.sendall(spoil(received[:length]))
+                received = received[length:]
+        target.shutdown(socket.SHUT_WR)

@@ -1,0 +1,211 @@
+"""The commands against a real server: it breaks nothing, the reports say so, and every spoiled answer is found."""
+
+import contextlib
+import itertools
+import json
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from spoiler import spoiled
+from typer.testing import CliRunner
+
+from live.ocs_server import TOKEN, OcsServer
+from simulator.cli import _app
+from simulator.conformance.examiner import Examiner, NotOpen, Target
+from simulator.conformance.probes import PROBES
+from simulator.messages import Identity
+
+pytestmark = pytest.mark.live
+
+NOT_SEEN = {"final-unit-action"}
+"""What a subscriber with credit does not show."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OcsServer]:
+    with OcsServer(tmp_path_factory.mktemp("ocs")) as running:
+        running.add_operator(credit=10**12)
+        yield running
+        assert running.stop() == 0, running.tail()
+
+
+def sim(server: OcsServer, *arguments: str) -> tuple[int, str]:
+    done = CliRunner(env={"OCS_API_TOKEN": TOKEN}).invoke(_app, [*arguments])
+    return done.exit_code, done.output
+
+
+def reports(folder: Path) -> list[str]:
+    return [word for kind in ("html", "junit", "json") for word in (f"--{kind}", str(folder / kind))]
+
+
+def test_scenes_are_reported(server: OcsServer, tmp_path: Path) -> None:
+    api = f"http://127.0.0.1:{server.api_port}"
+    where = ("--port", str(server.gy_port), "--api", api)
+    code, shown = sim(server, "run", "quota-update", "exhaustion", *where, *reports(tmp_path))
+    assert code == 0, shown
+    told = json.loads((tmp_path / "json").read_text())
+    assert told["holds"]
+    update, exhaustion = told["scenes"]
+    assert update["requests"] == {"initial": 1, "update": 3, "termination": 1}
+    assert update["answers"] == 5
+    (book,) = update["books"]
+    assert book["due"] == book["charged"] == book["after"]["consumed"] != "0"
+    assert int(book["before"]["available"]) - int(book["after"]["available"]) == int(book["charged"])
+    assert exhaustion["result_codes"]["2001"] >= 3
+    rules = {one["rule"]: one for one in update["rules"]}
+    assert rules["grant-missing"]["kept"] == 4  # of an initial and three updates
+    assert rules["server-request"]["looked"] == 0
+    suites = ElementTree.parse(tmp_path / "junit").getroot()
+    assert suites.get("failures") == "0"
+    assert [one.get("name") for one in suites] == ["quota-update", "exhaustion"]
+    page = (tmp_path / "html").read_text()
+    assert "everything holds" in page
+    assert page.count("<svg") == 4
+
+
+def test_the_product_breaks_no_rule(server: OcsServer, tmp_path: Path) -> None:
+    address = f"127.0.0.1:{server.gy_port}"
+    code, shown = sim(server, "conformance", address, "--fail-on", "may", *reports(tmp_path))
+    assert code == 0, shown
+    told = json.loads((tmp_path / "json").read_text())
+    assert {one["rule"] for one in told["rules"] if one["state"] != "kept"} == NOT_SEEN
+    assert told["not_played"] == []
+    assert ElementTree.parse(tmp_path / "junit").getroot().get("failures") == "0"
+
+
+def test_every_octet_of_a_load_is_charged(server: OcsServer, tmp_path: Path) -> None:
+    assert server.process is not None
+    code, shown = sim(
+        server,
+        *("load", f"127.0.0.1:{server.gy_port}", "--shape", "ramp", "--from", "100", "--to", "400", "--over", "1"),
+        *("--seconds", "1", "--population", "64", "--updates", "2", "--connections", "2", "--groups", "2"),
+        *("--imsi-prefix", "00202", "--api", f"http://127.0.0.1:{server.api_port}", "--p99-max", "5000"),
+        *("--server-pid", str(server.process.pid), *reports(tmp_path)),
+    )
+    assert code == 0, shown
+    told = json.loads((tmp_path / "json").read_text())
+    assert told["books"]["due"] == told["books"]["charged"] != "0"
+    assert told["result"]["answers"] >= 300
+    assert told["server_samples"][0]["resident"] > 10_000_000
+    assert all(one["holds"] for one in told["limits"])
+    assert ElementTree.parse(tmp_path / "junit").getroot().get("tests") == "4"
+
+
+def test_limits_of_a_load_decide(server: OcsServer) -> None:
+    address = f"127.0.0.1:{server.gy_port}"
+    quick = ("--population", "8", "--seconds", "0.2", "--rate", "50")
+    code, shown = sim(server, "load", address, *quick, "--imsi-prefix", "99999", "--p99-max", "0.001")
+    assert code == 1, shown
+    assert "5030" in shown
+    assert shown.count("✘") == 2, "wrong answers, and slow ones"
+    assert sim(server, "load", address, *quick, "--server-pid", "4194305")[0] == 2
+    assert sim(server, "load", "nowhere")[0] == 2
+
+
+def test_nobody_is_there(server: OcsServer, free_port: int) -> None:
+    assert sim(server, "conformance", f"127.0.0.1:{free_port}")[0] == 4
+    assert sim(server, "load", f"127.0.0.1:{free_port}", "--seconds", "0.1")[0] == 4
+
+
+# Spoiled answers
+
+
+def target(port: int) -> Target:
+    return Target(host="127.0.0.1", port=port, identity=Identity(), imsi="001010000000001", seconds=0.3)
+
+
+def bits(place: int, mask: int) -> Callable[[bytes], bytes]:
+    """Flip bits of one octet."""
+
+    def spoil(answer: bytes) -> bytes:
+        return answer[:place] + bytes([answer[place] ^ mask]) + answer[place + 1 :]
+
+    return spoil
+
+
+def of_credit_control(spoil: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda answer: spoil(answer) if answer[5:8] == b"\0\x01\x10" else answer
+
+
+def replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return of_credit_control(lambda answer: answer.replace(old, new))
+
+
+def without(code: int, command: int = 272) -> Callable[[bytes], bytes]:
+    """Leave out the AVPs of this code at command level."""
+
+    def spoil(answer: bytes) -> bytes:
+        kept, place = b"", 20
+        while place < len(answer):
+            found, word = struct.unpack_from(">II", answer, place)
+            end = place + ((word & 0xFF_FFFF) + 3 & ~3)
+            kept += b"" if found == code else answer[place:end]
+            place = end
+        return answer[:1] + (20 + len(kept)).to_bytes(3, "big") + answer[4:20] + kept
+
+    return lambda answer: spoil(answer) if int.from_bytes(answer[5:8], "big") == command else answer
+
+
+def twice(answer: bytes) -> bytes:
+    """Put the second AVP, the Result-Code, there once more."""
+    first = 20 + (int.from_bytes(answer[25:28], "big") + 3 & ~3)
+    more = answer[first : first + 12]
+    return answer[:1] + (len(answer) + 12).to_bytes(3, "big") + answer[4:] + more
+
+
+M = 0x40
+SUCCESS = struct.pack(">I", 2001)
+SPOILED = {
+    "answered": ("a session", of_credit_control(lambda answer: b"")),
+    "readable": ("a session", of_credit_control(lambda answer: answer[:24] + b"\0\0\xff\xff" + answer[28:])),
+    "header-echo": ("a session", of_credit_control(bits(15, 1))),
+    "answer-bits": ("a session", of_credit_control(bits(4, 0x10))),
+    "p-bit": ("a session", of_credit_control(bits(4, 0x40))),
+    "reserved-header-bits": ("a session", of_credit_control(bits(4, 1))),
+    "e-bit-protocol-error": ("unknown command", bits(4, 0x20)),
+    "reserved-avp-bits": ("a session", of_credit_control(bits(24, 1))),
+    "m-bit-set": ("a session", of_credit_control(bits(24, M))),
+    "m-bit-clear": ("capabilities", lambda answer: answer.replace(b"\0\0\x01\x0d\0", b"\0\0\x01\x0d\x40")),
+    "cea-avps": ("capabilities", without(269, command=257)),
+    "origin": ("a session", without(296)),
+    "origin-host": ("a session", replaced(b"ocs.example.net", b"oxs.example.net")),
+    "session-id-echo": ("a session", replaced(b";", b"-")),
+    "cca-missing-avp": ("a session", without(258)),
+    "cca-repeated-avp": ("a session", of_credit_control(twice)),
+    "dwa": ("watchdog", lambda answer: answer.replace(SUCCESS, struct.pack(">I", 5012)) if answer[7] == 24 else answer),
+    "request-number-echo": ("a session", replaced(struct.pack(">III", 415, M << 24 | 12, 1),
+                                                  struct.pack(">III", 415, M << 24 | 12, 9))),
+    "grant": ("a session", replaced(struct.pack(">IB", 431, M), struct.pack(">IB", 15_998, 0))),
+    "proxy-info": ("Proxy-Info", without(284)),
+    "failed-avp": ("missing AVPs", without(279)),
+    "missing-avp": ("missing AVPs", replaced(struct.pack(">I", 5005), struct.pack(">I", 5004))),
+    "unknown-session": ("a session nobody opened", replaced(struct.pack(">I", 5002), struct.pack(">I", 5012))),
+    "unknown-command": ("unknown command", lambda answer: answer.replace(struct.pack(">I", 3001), SUCCESS)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", SPOILED)
+def test_a_spoiled_answer_is_found(server: OcsServer, rule: str) -> None:
+    probe, spoil = SPOILED[rule]
+    with spoiled(server.gy_port, spoil) as port:
+        examiner = Examiner(target(port))
+        with contextlib.suppress(NotOpen):
+            PROBES[probe](examiner)
+    assert rule in {one.rule.name for one in examiner.looks if not one.held}
+
+
+def test_a_spoiled_repeat_is_found(server: OcsServer) -> None:
+    """Of the CCAs on the connection the third answers the repeat."""
+    count = itertools.count()
+
+    def spoil(answer: bytes) -> bytes:
+        is_repeat = answer[5:8] == b"\0\x01\x10" and next(count) == 2
+        return answer.replace(SUCCESS, struct.pack(">I", 5012), 1) if is_repeat else answer
+
+    with spoiled(server.gy_port, spoil) as port:
+        examiner = Examiner(target(port))
+        PROBES["repeats with T"](examiner)
+    assert "repeat" in {one.rule.name for one in examiner.looks if not one.held}
