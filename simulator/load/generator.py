@@ -35,18 +35,18 @@ class Load:
             raise ValueError(f"{self._count} sessions cannot be spread over {job.connections} x {job.outstanding}")
         self._templates = [tuple(each[kind] for kind in KINDS) for each in job.templates]
         self._kind = array("B", bytes([TERMINATION])) * self._count  # of the request sent last
-        self._waits = array("B", bytes(self._count))  # whether that has no answer yet
         self._number = array("I", bytes(4 * self._count))
         self._left = array("B", bytes(self._count))
-        self._reported = array("B", bytes(self._count))
         self._name = array("Q", bytes(8 * self._count))
-        self._since = array("d", bytes(8 * self._count))
+        self._since = array("d", bytes(8 * self._count))  # when it left; 0 once it has its answer
         self._next_name = job.first_session
         self._turn = list(range(job.connections))  # the session whose turn is next, for each connection
         self._latencies = array("d")
         self._reports: Counter[int] = Counter()
+        self._refused: Counter[int] = Counter()  # reports of a session, by its name, that were not taken
         self._end_to_end = 0
         self._reader = Reader()
+        self._is_known = self._reader.is_known
         self._clock = Clock(0, 0)
         self._poll = select.epoll()
         self._connections = [Connection(job.host, job.port, each) for each in job.capabilities[: job.connections]]
@@ -81,11 +81,11 @@ class Load:
 
     def _drain(self) -> None:
         """Take the answers under way, end every session, and count what each of them reported."""
-        while sum(self._waits) and self._answers() is not None:
+        while any(self._since) and self._answers() is not None:
             pass
         for _ in self._window([session for session in range(self._count) if self._kind[session] != TERMINATION]):
             pass
-        self.result.unanswered = sum(self._waits)
+        self.result.unanswered = self._count - self._since.count(0.0)
         self.result.reports = dict(self._reports)
 
     def _window(self, sessions: list[int]) -> list[int]:
@@ -188,7 +188,7 @@ class Load:
         """Give the next session without a request under way: a gateway sends one at a time; _NOBODY where all wait."""
         for _ in range(self._count // self.job.connections):
             session = self._next_turn(place)
-            if not self._waits[session]:
+            if not self._since[session]:
                 return session
         return _NOBODY
 
@@ -200,7 +200,6 @@ class Load:
             self._name[session] = self._next_name
             kind, number = INITIAL, 0
             self._left[session] = self.job.updates
-            self._reported[session] = 0
         else:
             number = self._number[session] + 1
             left = self._left[session]
@@ -210,7 +209,6 @@ class Load:
             else:
                 kind = TERMINATION
         self._kind[session], self._number[session], self._since[session] = kind, number, since
-        self._waits[session] = 1
         name = self._name[session]
         template = self._templates[name % len(self._templates)][kind]
         self._end_to_end = (self._end_to_end + 1) & 0xFFFF_FFFF
@@ -220,22 +218,26 @@ class Load:
         return bytes(message)
 
     def _answered(self, session: int, answer: bytes, now: float) -> None:
-        kind = self._kind[session]
-        self._waits[session] = 0
-        services = self._templates[self._name[session] % len(self._templates)][kind].services
-        if not self._reader.is_right(kind, answer, services):
-            self._wrong(session, kind, answer)
-        elif kind != INITIAL:
-            self._reported[session] += 1
+        kind, name = self._kind[session], self._name[session]
+        since, self._since[session] = self._since[session], 0.0
+        if not self._is_known(kind, answer):
+            self._look(session, kind, answer)
         if kind == TERMINATION:
-            self._reports[self._reported[session]] += 1
+            # Every update and the termination report once; its number says how many went before.
+            self._reports[self._number[session] - self._refused.pop(name, 0)] += 1
         if self._clock.is_counting:
             self.result.answers += 1
-            self._latencies.append(now - self._since[session])
+            self._latencies.append(now - since)
 
-    def _wrong(self, session: int, kind: int, answer: bytes) -> None:
+    def _look(self, session: int, kind: int, answer: bytes) -> None:
+        """Hold an answer whose layout is new against what it must hold, and count it where it is wrong."""
+        services = self._templates[self._name[session] % len(self._templates)][kind].services
+        if self._reader.is_right(kind, answer, services):
+            return
         result = self.result
         result.errors += 1
+        if kind != INITIAL:
+            self._refused[self._name[session]] += 1
         if len(result.faults) < FAULTS_SHOWN:
             what = f"{KINDS[kind]} {self._number[session]} of session {self._name[session]:x}"
             result.faults.append(f"{what}: {result_of(answer)}, {answer.hex()}")

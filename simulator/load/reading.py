@@ -8,9 +8,11 @@ from simulator.load.patching import IDS, WORD
 
 HEADER_OCTETS: Final = 20
 SUCCESS: Final = 2001
+CREDIT_CONTROL: Final = b"\x00\x01\x10"
 _RESULT: Final = Struct(">III")
 _GRANT: Final = Struct(">IIQ")
 _RESULT_HEAD: Final = (268, 0x4000_000C)
+_GOOD: Final = (*_RESULT_HEAD, SUCCESS)
 _GRANT_HEAD: Final = (421, 0x4000_0010)
 _GROUPED: Final = frozenset({456, 431})
 
@@ -24,25 +26,30 @@ class Reader:
     def __init__(self) -> None:
         self._learnt: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {}
 
-    def is_right(self, kind: int, answer: bytes, services: int) -> bool:
-        """Tell whether an answer of this kind is good; `services` says how many grants it must hold."""
-        if answer[4] & 0xB0 or answer[5:8] != b"\x00\x01\x10":
+    def is_known(self, kind: int, answer: bytes) -> bool:
+        """Tell whether an answer is good, as the last one of its kind and length was."""
+        if answer[4] & 0xB0 or answer[5:8] != CREDIT_CONTROL:
             return False
         learnt = self._learnt.get((kind, len(answer)))
-        if learnt is not None:
-            place, grants = learnt
-            if _RESULT.unpack_from(answer, place) == (*_RESULT_HEAD, SUCCESS):
-                for grant in grants:
-                    code, word, octets = _GRANT.unpack_from(answer, grant)
-                    if (code, word) != _GRANT_HEAD or not octets:
-                        break
-                else:
-                    return True
-        # Another layout than last time, or something wrong: look at it AVP by AVP.
+        if learnt is None:
+            return False
+        place, grants = learnt
+        if _RESULT.unpack_from(answer, place) != _GOOD:
+            return False
+        for grant in grants:
+            code, word, octets = _GRANT.unpack_from(answer, grant)
+            if (code, word) != _GRANT_HEAD or not octets:
+                return False
+        return True
+
+    def is_right(self, kind: int, answer: bytes, services: int) -> bool:
+        """Look at an answer AVP by AVP; `services` says how many grants it must hold."""
+        if answer[4] & 0xB0 or answer[5:8] != CREDIT_CONTROL:
+            return False
         results: list[int] = []
         found: list[int] = []
         _walk(answer, HEADER_OCTETS, len(answer), results, found, top=True)
-        right = len(results) == 1 and _RESULT.unpack_from(answer, results[0]) == (*_RESULT_HEAD, SUCCESS)
+        right = len(results) == 1 and _RESULT.unpack_from(answer, results[0]) == _GOOD
         right = right and len(found) == services and _all_grant(answer, found)
         if right:
             self._learnt[kind, len(answer)] = results[0], tuple(found)

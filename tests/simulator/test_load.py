@@ -74,6 +74,9 @@ def test_an_answer_is_right_or_not(answer: bytes, services: int, is_right: bool,
     if is_learnt:
         good = cca(granted=(5,) * services)
         assert reader.is_right(INITIAL, good, services)
+        assert reader.is_known(INITIAL, good)
+        assert reader.is_known(INITIAL, answer) == is_right
+    assert not reader.is_known(TERMINATION, answer)
     assert reader.is_right(INITIAL, answer, services) == is_right
     assert reader.is_right(TERMINATION, answer, services) == is_right
 
