@@ -3,7 +3,8 @@
 from typing import Final
 
 from simulator.conformance import rules
-from simulator.conformance.examiner import EVENT, SUCCESS, Examiner, NotOpen, changed, plus, proxy_info
+from simulator.conformance.answers import EVENT, SUCCESS
+from simulator.conformance.examiner import Examiner, NotOpen, changed, plus, proxy_info
 from simulator.conformance.link import Link
 from simulator.conformance.octets import GRANTED, SERVICES, Answer
 from simulator.conformance.rules import Rule

@@ -2,29 +2,16 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from simulator.checks import Rule as Check
-from simulator.checks import check_credit_control
 from simulator.conformance import rules
+from simulator.conformance.answers import SUCCESS, Seen, credit_control, every_answer
 from simulator.conformance.link import DEVICE_WATCHDOG, Link
-from simulator.conformance.octets import (
-    GRANTED,
-    ORIGIN_HOST,
-    ORIGIN_REALM,
-    PROXY_INFO,
-    RESULT_CODE,
-    SERVICES,
-    SESSION_ID,
-    Answer,
-    Unreadable,
-    every,
-    read,
-)
-from simulator.conformance.rules import OF_CHECKS, Rule
+from simulator.conformance.octets import ORIGIN_HOST, ORIGIN_REALM, Answer, Unreadable, read
+from simulator.conformance.rules import Rule
 from simulator.messages import (
     CreditRequest,
     Identity,
@@ -40,23 +27,9 @@ from simulator.messages import (
 from simulator.profile import STANDARD, RequestType, TerminationCause
 from simulator.wire import Avp, Flag, Malformed, Message, avp, text
 
-SUCCESS: Final = 2001
 TRIES: Final = 4
 TRY_AGAIN_SECONDS: Final = 0.5
 """A server may need a moment to see that the connection before has ended."""
-
-MANDATORY: Final = frozenset({
-    257, 258, 259, 260, 261, 263, 264, 265, 266, 268, 277, 278, 279, 280, 283, 284, 292, 293, 296, 297, 299,
-    412, 414, 415, 416, 418, 420, 421, 427, 428, 430, 431, 432, 439, 446, 448, 449, 455, 456, 457, 461,
-})  # fmt: skip
-"""AVPs of an answer whose M bit must be set (RFC 6733 section 4.5, RFC 8506 section 8)."""
-
-NEVER_MANDATORY: Final = frozenset({267, 269, 281, 294})
-"""Firmware-Revision, Product-Name, Error-Message, Error-Reporting-Host (RFC 6733 section 4.5)."""
-
-EVENT: Final = 4
-VALIDITY_TIME: Final = 448
-GRAMMAR_OF_CCA: Final = (263, 268, 264, 296, 258, 416, 415)
 
 
 class NotOpen(Exception):
@@ -117,6 +90,10 @@ class Examiner:
         """Note whether a rule holds in the newest exchange, and give that back."""
         self.looks.append(Look(rule, held, self.probe, detail, self._sent, self._got))
         return held
+
+    def _look_all(self, seen: Iterable[Seen]) -> None:
+        for rule, held, detail in seen:
+            self.look(rule, held, detail)
 
     # Connections
 
@@ -227,9 +204,9 @@ class Examiner:
         self.latencies.append(time.perf_counter() - began)
         got = self._read(came)
         if got is not None:
-            self._every_answer(octets, got, is_mirrored=is_mirrored)
+            self._look_all(every_answer(octets, got, self.server_host, is_mirrored=is_mirrored))
             if isinstance(request, Message):
-                self._credit_control(request, got)
+                self._look_all(credit_control(request, got, self.server_host))
         return got
 
     def hear(self, link: Link) -> bytes | None:
@@ -248,7 +225,7 @@ class Examiner:
         self._sent = sent
         got = self._read(came)
         if got is not None:
-            self._every_answer(sent, got, is_mirrored=True)
+            self._look_all(every_answer(sent, got, self.server_host, is_mirrored=True))
         return got
 
     def _read(self, came: bytes) -> Answer | None:
@@ -260,70 +237,6 @@ class Examiner:
             return None
         self.look(rules.READABLE, held=True)
         return got
-
-    def _every_answer(self, sent: bytes, got: Answer, *, is_mirrored: bool) -> None:
-        if is_mirrored:
-            is_echo = got.octets[5:20] == sent[5:20]
-            self.look(rules.ECHO, is_echo, f"{got.octets[5:20].hex()} answers {sent[5:20].hex()}")
-            is_same = got.flags & Flag.PROXIABLE == sent[4] & Flag.PROXIABLE
-            self.look(rules.PROXIABLE_BIT, is_same, f"flags 0x{got.flags:02x} answer 0x{sent[4]:02x}")
-        self.look(rules.REQUEST_BIT, not got.flags & (Flag.REQUEST | Flag.RETRANSMITTED), f"flags 0x{got.flags:02x}")
-        self.look(rules.RESERVED_BITS, not got.flags & 0x0F, f"flags 0x{got.flags:02x}")
-        told = f"{got.code} with flags 0x{got.flags:02x}"
-        if got.code // 1000 != 5:
-            self.look(rules.ERROR_BIT, bool(got.flags & Flag.ERROR) == (got.code // 1000 == 3), told)
-        elif got.command == 272 and all(got.all(code) for code in GRAMMAR_OF_CCA):
-            self.look(rules.ERROR_GRAMMAR, not got.flags & Flag.ERROR, told)
-        elif not got.flags & Flag.ERROR:
-            self.look(rules.ERROR_GRAMMAR, held=True)
-        for code in (RESULT_CODE, ORIGIN_HOST, ORIGIN_REALM):
-            self.look(rules.ORIGIN, len(got.all(code)) == 1, f"AVP {code} {len(got.all(code))} times")
-        if self.server_host and got.all(ORIGIN_HOST):
-            host = got.all(ORIGIN_HOST)[0].data
-            self.look(rules.ORIGIN_HOST, host == self.server_host, f"{text(host)}, not {text(self.server_host)}")
-        self.look(rules.NO_DESTINATION, not got.all(283) and not got.all(293), "Destination-Host or -Realm is there")
-        for one in every(tuple(one for one in got.avps if one.code != 279)):
-            self.look(rules.AVP_BITS, not one.flags & 0x1F, f"AVP {one.code} has flags 0x{one.flags:02x}")
-            if one.padding:
-                self.look(rules.PADDING, not any(one.padding), f"AVP {one.code} is padded with {one.padding.hex()}")
-            if not one.vendor and one.code in MANDATORY:
-                self.look(rules.M_BIT_SET, bool(one.flags & 0x40), f"AVP {one.code} has flags 0x{one.flags:02x}")
-            if not one.vendor and one.code in NEVER_MANDATORY:
-                self.look(rules.M_BIT_CLEAR, not one.flags & 0x40, f"AVP {one.code} has flags 0x{one.flags:02x}")
-        if got.all(SESSION_ID):
-            self.look(rules.SESSION_FIRST, got.avps[0].code == SESSION_ID, f"AVP {got.avps[0].code} comes first")
-
-    def _credit_control(self, request: Message, got: Answer) -> None:
-        """Hold the answer to a CCR against what mirrors its request, and a good one against the grammar."""
-        if request.session_id:
-            said = got.all(SESSION_ID)[0].data if got.all(SESSION_ID) else b""
-            self.look(rules.SESSION_ECHO, said == request.session_id, text(said) or "there is none")
-        if wanted := _proxy_infos(request):
-            mirrored = [one.data for one in got.all(PROXY_INFO)]
-            self.look(rules.PROXY_INFO, mirrored == wanted, f"{len(mirrored)} of {len(wanted)} came back unchanged")
-        if got.command != 272 or got.code != SUCCESS:
-            return
-        try:
-            decoded = Message.decode(got.octets)
-        except Malformed as error:
-            self.look(rules.READABLE, held=False, detail=str(error))
-            return
-        findings = check_credit_control(request, decoded, self.server_host)
-        details = {one.rule: one.detail for one in findings}
-        is_event = request.number("CC-Request-Type") == EVENT
-        for service in got.all(SERVICES):
-            codes = {one.code for one in service.members}
-            if GRANTED in codes and not is_event:
-                self.look(rules.VALIDITY_TIME, VALIDITY_TIME in codes, "a grant without a Validity-Time")
-        for check, rule in OF_CHECKS.items():
-            # An event may be answered without a grant.
-            if findings.looks[check] and not (is_event and check is Check.GRANT_MISSING):
-                self.look(rule, check not in details, details.get(check, ""))
-
-
-def _proxy_infos(request: Message) -> list[bytes]:
-    """Give the data of each Proxy-Info as it went out."""
-    return [one.data for one in read(request.encode()).all(PROXY_INFO)]
 
 
 def changed(message: Message, name: str, *instead: Avp) -> Message:

@@ -3,7 +3,8 @@
 from typing import Final
 
 from simulator.conformance import rules
-from simulator.conformance.examiner import SUCCESS, Examiner, changed
+from simulator.conformance.answers import SUCCESS
+from simulator.conformance.examiner import Examiner, changed
 from simulator.conformance.link import Link
 from simulator.conformance.octets import ORIGIN_REALM, every
 from simulator.messages import device_watchdog_request, disconnect_peer_request

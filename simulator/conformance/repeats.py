@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from simulator.conformance import rules
+from simulator.conformance.answers import SUCCESS
 from simulator.conformance.credit import end, opened_session
-from simulator.conformance.examiner import SUCCESS, Examiner
+from simulator.conformance.examiner import Examiner
 from simulator.conformance.link import Link
 from simulator.conformance.octets import Answer
 from simulator.conformance.rules import Rule

@@ -4,8 +4,9 @@ import time
 from typing import Final
 
 from simulator.conformance import rules
+from simulator.conformance.answers import SUCCESS
 from simulator.conformance.credit import end
-from simulator.conformance.examiner import SUCCESS, Examiner
+from simulator.conformance.examiner import Examiner
 from simulator.conformance.octets import with_header
 from simulator.conformance.rules import Rule
 from simulator.messages import device_watchdog_request

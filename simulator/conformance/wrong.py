@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from simulator.conformance import rules
-from simulator.conformance.examiner import SUCCESS, Examiner, changed, plus, unknown
+from simulator.conformance.answers import SUCCESS
+from simulator.conformance.examiner import Examiner, changed, plus, unknown
 from simulator.conformance.link import Link
 from simulator.conformance.octets import Answer, appended, raw_avp, with_header
 from simulator.conformance.rules import Rule
