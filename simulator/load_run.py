@@ -19,6 +19,7 @@ TARIFF: Final = Tariff(price=1, per_octets=777_777)
 
 CREDIT: Final = 10**15
 NOT_FOUND: Final = ": 404 "
+CONFLICT: Final = ": 409 "
 
 
 class LoadFailed(Exception):
@@ -103,7 +104,12 @@ async def open_books(accounts: Accounts, prefix: str, operator: str) -> Opened:
         except ApiError as error:
             if NOT_FOUND not in str(error):
                 raise
-            await accounts.create_operator(name, [prefix], TARIFF)
+            try:
+                await accounts.create_operator(name, [prefix], TARIFF)
+            except ApiError as refusal:
+                if CONFLICT in str(refusal):
+                    raise ApiError(f"{prefix} is another operator's: name that with --operator") from refusal
+                raise
         await accounts.top_up(name, CREDIT, "load")
     return Opened(operator=name, tariff=await accounts.tariff(name), before=await accounts.balance(name))
 

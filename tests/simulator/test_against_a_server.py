@@ -103,6 +103,9 @@ def test_limits_of_a_load_decide(server: OcsServer) -> None:
     assert shown.count("✘") == 2, "wrong answers, and slow ones"
     assert sim(server, "load", address, *quick, "--server-pid", "4194305")[0] == 2
     assert sim(server, "load", "nowhere")[0] == 2
+    code, shown = sim(server, "load", address, *quick, "--api", f"http://127.0.0.1:{server.api_port}")
+    assert code == 2
+    assert "--operator" in shown, "the prefix is the operator home's"
 
 
 def test_nobody_is_there(server: OcsServer, free_port: int) -> None:
@@ -209,3 +212,21 @@ def test_a_spoiled_repeat_is_found(server: OcsServer) -> None:
         examiner = Examiner(target(port))
         PROBES["repeats with T"](examiner)
     assert "repeat" in {one.rule.name for one in examiner.looks if not one.held}
+
+
+def test_severity_decides_what_fails(server: OcsServer, tmp_path: Path) -> None:
+    probe, spoil = SPOILED["origin-host"]
+    with spoiled(server.gy_port, spoil) as port:
+        address = f"127.0.0.1:{port}"
+        code, shown = sim(server, "conformance", address, *reports(tmp_path))
+        assert code == 0, shown
+        assert sim(server, "conformance", address, "--fail-on", "should")[0] == 1
+    told = json.loads((tmp_path / "json").read_text())
+    assert told["holds"]
+    (broken,) = [one for one in told["rules"] if one["state"] == "broken"]
+    assert (broken["rule"], broken["severity"]) == ("origin-host", "should")
+    fault = next(one for one in broken["faults"] if one["probe"] == probe)
+    assert b"oxs.example.net" in bytes.fromhex(fault["got"])
+    assert fault["seen"] == "oxs.example.net, not ocs.example.net"
+    assert ElementTree.parse(tmp_path / "junit").getroot().get("failures") == "0", "only a broken must fails a build"
+    assert "1 should broken" in (tmp_path / "html").read_text()
