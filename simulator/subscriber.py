@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from simulator.checks import SUCCESS
-from simulator.gateway import UNKNOWN_SESSION_ID, Exchange, Gateway, Unanswered
+from simulator.gateway import UNKNOWN_SESSION_ID, Change, Exchange, Gateway, Unanswered
 from simulator.messages import CreditRequest, Reason, ServiceKey, ServiceUnits, Volume
 from simulator.profile import Profile, RequestType, TerminationCause
 from simulator.settlement.messages import Cause, Counters
@@ -22,6 +22,10 @@ ATTEMPTS: Final = 3
 """How often a CCR goes out before the gateway gives up: once, and twice with T set."""
 
 TOO_BUSY: Final = 3004
+
+TAKES_NOTHING: Final = frozenset({UNKNOWN_SESSION_ID, 5001, 5004, 5005, 5007, 5008, 5009, 5012, 5014})
+"""Besides 3xxx: codes to a report that the server has not taken, for its session or its form."""
+
 RETRY_SECONDS: Final = 0.3
 """The wait before a request that met 3004, or no answer, goes out again."""
 
@@ -144,9 +148,11 @@ class Session:
     Args:
         keys: the services it uses; the profile's default quota when none is named.
         meter: is told what was reported, where usage is signed.
+        attempts: how often a request goes out before the gateway gives up.
 
     Attributes:
         reported: octets in all reports that the server has taken, all services together.
+        last: the newest exchange.
     """
 
     def __init__(
@@ -157,6 +163,7 @@ class Session:
         clock: Clock | None = None,
         keys: tuple[ServiceKey, ...] = (),
         meter: Meter | None = None,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self.imsi = imsi
         self.state = SessionState.IDLE
@@ -166,6 +173,9 @@ class Session:
         self.reports = 0
         self.reported = Volume()
         self._meter = meter
+        self._attempts = attempts
+        self._asked: CreditRequest | None = None
+        self._unanswered: Message | None = None
         self._gateway = gateway
         self._clock = clock or Clock()
         self._number = 0
@@ -241,6 +251,52 @@ class Session:
             if self.open:
                 await self._update(self.quotas, Reason.FORCED_REAUTHORISATION)
 
+    async def say(
+        self,
+        request_type: RequestType,
+        units: list[ServiceUnits],
+        *,
+        number: int | None = None,
+        change: Change | None = None,
+    ) -> Exchange:
+        """Send one request once, whatever the session's state: it waits for no other, and may be out of order.
+
+        Args:
+            number: its CC-Request-Number; the next one when none is named.
+            change: what a gateway out of order makes of the request.
+
+        Raises:
+            Unanswered: there was no answer.
+        """
+        for unit in units:
+            self._quota(unit.key).move(unit.used or Volume())
+        request = self._request(request_type, units, number=number)
+        return self._take(request, await self._once(request, change))
+
+    async def repeat(self, *, told: bool = True) -> Exchange:
+        """Send the newest request again, as it was; if it had no answer yet, take the one that comes.
+
+        Args:
+            told: whether the T bit is set.
+
+        Raises:
+            Unanswered: there was no answer this time either.
+            RuntimeError: nothing was sent yet.
+        """
+        if self._unanswered is not None and self._asked is not None:
+            exchange = await self._gateway.resend(self._unanswered, told=told)
+            self._unanswered = None
+            return self._take(self._asked, exchange)
+        if self.last is None:
+            raise RuntimeError("there is nothing to repeat")
+        return await self._gateway.resend(self.last.request, told=told)
+
+    def move(self, gateway: Gateway) -> None:
+        """Go on through another gateway of the same make, as after a failover."""
+        self._gateway.leave(self.session_id)
+        self._gateway = gateway
+        gateway.attend(self.session_id, self)
+
     async def detach(self) -> None:
         """End because the subscriber does."""
         await self._end(TerminationCause.LOGOUT)
@@ -313,22 +369,37 @@ class Session:
         Raises:
             Unanswered: the last attempt had no answer either.
         """
-        request = CreditRequest(
+        request = self._request(request_type, units, cause)
+        return self._take(request, await self._persist(request))
+
+    def _request(
+        self,
+        request_type: RequestType,
+        units: list[ServiceUnits],
+        cause: TerminationCause | None = None,
+        number: int | None = None,
+    ) -> CreditRequest:
+        if number is None:
+            number = self._number
+        self._number = max(self._number, number + 1)
+        return CreditRequest(
             session_id=self.session_id,
             request_type=request_type,
-            number=self._number,
+            number=number,
             imsi=self.imsi,
             event_time=int(time.time()),
             services=tuple(units),
             termination_cause=cause,
             server_host=self._server_host,
         )
-        self._number += 1
-        exchange = await self._persist(request)
+
+    def _take(self, request: CreditRequest, exchange: Exchange) -> Exchange:
+        """Take an answer: what was reported is reported, and what is granted may be used."""
+        request_type, units = request.request_type, request.services
         self.last = exchange
         self._server_host = text(exchange.answer.octets("Origin-Host"))
         # An unknown session has nothing to charge, and 3xxx took nothing; any other answer means the report was taken.
-        if exchange.result_code != UNKNOWN_SESSION_ID and exchange.result_code // 1000 != 3:
+        if exchange.result_code not in TAKES_NOTHING and exchange.result_code // 1000 != 3:
             for unit in units:
                 self._quota(unit.key).count(unit.used)
                 self.reported += unit.used or Volume()
@@ -362,17 +433,28 @@ class Session:
 
     async def _persist(self, request: CreditRequest) -> Exchange:
         sent: Message | None = None
-        for _ in range(ATTEMPTS - 1):
+        for attempt in range(self._attempts):
             try:
-                exchange = await (self._gateway.resend(sent) if sent else self._gateway.credit_control(request))
+                exchange = await (self._gateway.resend(sent) if sent else self._once(request))
             except Unanswered as error:
                 sent = error.request
+                if attempt == self._attempts - 1:
+                    raise
             else:
-                if exchange.result_code != TOO_BUSY:
+                self._unanswered = None
+                if exchange.result_code != TOO_BUSY or attempt == self._attempts - 1:
                     return exchange
                 sent = exchange.request
             await asyncio.sleep(RETRY_SECONDS)
-        return await (self._gateway.resend(sent) if sent else self._gateway.credit_control(request))
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _once(self, request: CreditRequest, change: Change | None = None) -> Exchange:
+        """Send a request once, and remember it while it has no answer."""
+        try:
+            return await self._gateway.credit_control(request, change)
+        except Unanswered as error:
+            self._asked, self._unanswered = request, error.request
+            raise
 
 
 def _part(volume: Volume, octets: int) -> Volume:
