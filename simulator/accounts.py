@@ -91,9 +91,7 @@ class Accounts:
         transport: the way there, where it is not a plain connection.
     """
 
-    def __init__(
-        self, url: str, token: str | None = None, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, url: str, token: str | None = None, transport: httpx.AsyncBaseTransport | None = None) -> None:
         token = os.environ.get("OCS_API_TOKEN", "") if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # Proxies of the environment are for the world outside, not for a server beside us.

@@ -45,8 +45,6 @@ WATCHDOG_SECONDS: Final = 30.0
 BASE_ANSWER_SECONDS: Final = 5.0
 """How long a CEA or DPA may take; the standards leave it open."""
 
-CLOSING_LOOK_SECONDS: Final = 0.02
-
 UNKNOWN_SESSION_ID: Final = 5002
 COMMAND_UNSUPPORTED: Final = 3001
 REBOOTING: Final = 0
@@ -136,6 +134,7 @@ class Gateway:
         self._end_to_end = (int(time.time()) & 0xFFF) << 20 | self._rng.getrandbits(20)
         self._session_high, self._session_low = int(time.time()), self._rng.getrandbits(31)
         self.line: Line | None = None
+        self._gone = asyncio.Event()
         self._mute = False
         self._pending: dict[int, asyncio.Future[tuple[Message, float]]] = {}
         self._attended: dict[bytes, Attended] = {}
@@ -160,6 +159,7 @@ class Gateway:
         except (OSError, TimeoutError) as error:
             raise Unreachable(f"no Diameter server at {host}:{port}: {error or 'timed out'}") from error
         self.line, self._mute = Line(writer), False
+        self._gone.clear()
         self._start(self._read(reader, self.line))
         try:
             cea = (await self._ask(capabilities_exchange_request(self.identity, self.profile), BASE_ANSWER_SECONDS))[1]
@@ -218,9 +218,10 @@ class Gateway:
 
     async def closed_by_server(self, seconds: float) -> bool:
         """Wait until the server has closed the connection; False when it has not in this time."""
-        until = time.monotonic() + seconds
-        while self.line is not None and time.monotonic() < until:
-            await asyncio.sleep(CLOSING_LOOK_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.line is not None:
+                    await self._gone.wait()
         return self.line is None
 
     def new_session_id(self, imsi: str) -> bytes:
@@ -369,6 +370,7 @@ class Gateway:
 
     def _lost(self) -> None:
         line, self.line = self.line, None
+        self._gone.set()
         if line is not None:
             line.writer.close()
         for waiting in self._pending.values():

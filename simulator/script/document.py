@@ -13,7 +13,7 @@ from simulator.profile import PROFILES, Profile
 from simulator.scenario import Around, Stage
 from simulator.script.fields import option, read
 from simulator.script.invariants import INVARIANTS
-from simulator.script.measure import count, integer, octets, seconds
+from simulator.script.measure import integer, octets, positive, seconds
 from simulator.script.step import Step, make, makes, play_all, steps
 from simulator.script.value import Value, read_yaml
 from simulator.subscriber import ATTEMPTS, Session
@@ -54,7 +54,7 @@ class OperatorPart:
     """A home operator: what it is credited with, and what it pays."""
 
     credit: int = option(integer, 1_000_000_000)
-    tariff: TariffPart = option(lambda value: read(TariffPart, value), TariffPart())  # noqa: B008
+    tariff: TariffPart = option(lambda value: read(TariffPart, value), TariffPart())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +85,9 @@ class SessionPart:
     operator: str = option(lambda value: value.one_of(value.cast.operators, "operator"), "")
     gateway: str = option(lambda value: value.one_of(value.cast.gateways, "gateway"), "")
     imsi: str = option(digits, "")
-    count: int = option(count, 1)
+    count: int = option(positive, 1)
     services: tuple[int, ...] = option(lambda value: value.listed(lambda one: integer(one, 0, 2**32 - 1)), ())
-    attempts: int = option(count, ATTEMPTS)
+    attempts: int = option(positive, ATTEMPTS)
     signed: bool = option(Value.boolean, True)
 
 
@@ -160,8 +160,8 @@ class Script:
             for name, operator in self.operators.items():
                 tariff = Tariff(operator.tariff.price, operator.tariff.per_octets)
                 await stage.make_operator(name, operator.credit, tariff)
-        for name, part in self.sessions.items():
-            self._people(stage, name, part)
+        for name, people in self.sessions.items():
+            self._people(stage, name, people)
 
     def _people(self, stage: Stage, name: str, part: SessionPart) -> None:
         gateway = stage.gateways[part.gateway or next(iter(stage.gateways))]
@@ -215,7 +215,7 @@ def document(value: Value) -> Script:
     operators = _parts(values.get("operators"), OperatorPart)
     cast.operators.update(operators)
     sessions = _parts(values.get("sessions"), SessionPart)
-    cast.sessions.update(sessions)
+    cast.sessions.update({name: people.services for name, people in sessions.items()})
     needs = _words(values.get("needs"), NEEDS, "thing to need")
     return Script(
         scenario=_name(values["scenario"]),
@@ -244,4 +244,4 @@ def _words(value: Value | None, known: Collection[str], what: str) -> tuple[str,
 
 
 def _parts(value: Value | None, kind: type[P]) -> dict[str, P]:
-    return {name: read(kind, one) for name, one in value.entries()} if value is not None else {}
+    return {name: read(kind, one) for name, one in value.mapping().items()} if value is not None else {}

@@ -29,13 +29,7 @@ def state(value: Value) -> str:
 
 def service_codes(value: Value) -> tuple[tuple[int, int], ...]:
     """Give Result-Codes by Rating-Group."""
-    return tuple((integer(Value(key, value.file, "a Rating-Group", value.cast)), integer(code, 1000, 5999))
-                 for (key, _), code in zip(_pairs(value), value.mapping().values(), strict=True))  # fmt: skip
-
-
-def _pairs(value: Value) -> list[tuple[object, object]]:
-    value.mapping()
-    return list(value.node.value)
+    return tuple((integer(key), integer(code, 1000, 5999)) for key, code in value.pairs("a Rating-Group"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +38,7 @@ class Sight:
 
     session: Session
     exchange: Exchange | None
-    moved: Volume = Volume()  # noqa: B008  (it never changes)
+    moved: Volume = Volume()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +103,12 @@ class SessionExpect:
             code = session.result_code if exchange is session.last else exchange.result_code
             yield code in self.code, Rule.RESULT, _codes(self.code), str(code)
         if self.command_code is not None:
-            yield exchange.result_code in self.command_code, Rule.RESULT, (
-                f"{_codes(self.command_code)} for the command"
-            ), str(exchange.result_code)
+            yield (
+                exchange.result_code in self.command_code,
+                Rule.RESULT,
+                (f"{_codes(self.command_code)} for the command"),
+                str(exchange.result_code),
+            )
         for group, code in self.service_codes or ():
             given = _service_code(exchange.answer, group)
             yield given == code, Rule.RESULT, f"{code} for Rating-Group {group}", str(given or "none")
@@ -123,9 +120,12 @@ class SessionExpect:
                 validity = service.number("Validity-Time") or 0
                 yield self.validity.holds(validity), Rule.VALIDITY_TIME, f"Validity-Time {self.validity}", str(validity)
         if self.within is not None:
-            yield exchange.seconds <= self.within, Rule.LATE, (
-                f"an answer within {1000 * self.within:g} ms"
-            ), f"it took {1000 * exchange.seconds:.0f} ms"
+            yield (
+                exchange.seconds <= self.within,
+                Rule.LATE,
+                (f"an answer within {1000 * self.within:g} ms"),
+                f"it took {1000 * exchange.seconds:.0f} ms",
+            )
         if self.same_answer_as is not None:
             first = stage.noted.get(self.same_answer_as)
             same = first is not None and first.answer.avps == exchange.answer.avps
@@ -196,6 +196,4 @@ def _connection(stands: bool) -> str:
 
 
 def _service_code(answer: Message, group: int) -> int | None:
-    return next(
-        (one.number("Result-Code") for one in answer.services if one.number("Rating-Group") == group), None
-    )
+    return next((one.number("Result-Code") for one in answer.services if one.number("Rating-Group") == group), None)

@@ -1,9 +1,9 @@
 """Records that are read from a mapping: a dataclass says for each field how its value is read.
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
-    class Tariff:
-        price: int = needed(integer)
-        per_octets: int = option(octets, 1)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    price: int = needed(integer)
+    per_octets: int = option(octets, 1)
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ def needed(read: Callable[[Value], T]) -> Any:
     return field(metadata={"read": read})
 
 
-def option(read: Callable[[Value], T], default: T | None = None) -> Any:
+def option(read: Callable[[Value], T], default: Any = None) -> Any:
     """Declare a field that may be left out."""
     return field(default=default, metadata={"read": read})
 

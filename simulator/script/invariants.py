@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from simulator.accounts import Balance
@@ -31,7 +32,7 @@ async def charged_as_reported(stage: Stage) -> None:
     """What is consumed or owed is the tariff's price of the octets reported."""
     for operator in stage.operators.values():
         due = stage.due(operator)
-        shown = await _settled(stage, operator, lambda shown, due=due: shown.consumed + shown.overrun == due)
+        shown = await _settled(stage, operator, partial(_is_charged, due))
         charged = shown.consumed + shown.overrun
         text = f"{due:,} credits charged to {operator.name}"
         stage.expect(charged == due, Rule.MONEY, STEP, text, f"{charged:,} are")
@@ -64,9 +65,15 @@ INVARIANTS: Final[dict[str, Invariant]] = {
 """Besides, no rule of `simulator.checks` is broken by any answer: that always holds, and needs no mention."""
 
 
+def _is_charged(due: int, shown: Balance) -> bool:
+    return shown.consumed + shown.overrun == due
+
+
 async def _settled(stage: Stage, operator: Operator, condition: Callable[[Balance], bool]) -> Balance:
     """Read a balance until it is as it should be, or the time for that is over."""
     until = time.monotonic() + SETTLED_SECONDS
-    while not condition(shown := await stage.balance(operator)) and time.monotonic() < until:
+    while True:
+        shown = await stage.balance(operator)
+        if condition(shown) or time.monotonic() > until:
+            return shown
         await asyncio.sleep(LOOK_SECONDS)
-    return shown

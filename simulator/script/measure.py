@@ -1,7 +1,7 @@
 """The quantities of a scenario, as people write them: octets, seconds, bounds, and use in terms of a grant.
 
-    10 MB        12_345        whole grant        50% of grant        grant and 2 MB        to report
-    300 ms       2 min         at least 1 MB      at most 5           3 to 7               none       some
+10 MB        12_345        whole grant        50% of grant        grant and 2 MB        to report
+300 ms       2 min         at least 1 MB      at most 5           3 to 7               none       some
 """
 
 import re
@@ -34,7 +34,7 @@ def integer(value: Value, least: int = 0, most: int = NUMBER_MAX) -> int:
     return int(found)
 
 
-def count(value: Value) -> int:
+def positive(value: Value) -> int:
     return integer(value, 1, 10_000)
 
 

@@ -83,11 +83,25 @@ def step(value: Value) -> Step:
     subject = {"subject": values[name]} if any(one.name == "subject" for one in fields(kind)) else {}
     shown = values[name].shown
     read: dict[str, Any] = read_fields(kind, value, without(values, name) | subject)
+    _check_service(values, read)
     return kind(at=f"line {value.line}, {name}{'' if shown.startswith('a ') else ': ' + shown}", **read)
 
 
 def steps(value: Value) -> tuple[Step, ...]:
     return value.listed(step)
+
+
+def _check_service(values: dict[str, Value], read: dict[str, Any]) -> None:
+    """Insist that the sessions of a step have the Rating-Group that it names.
+
+    Raises:
+        ScriptError: one of them has not.
+    """
+    if "service" in values:
+        at, service = values["service"], read["service"]
+        for name in read["subject"]:
+            if service not in at.cast.sessions[name]:
+                raise at.wrong(f"{name} has no Rating-Group {service}; name it in its services")
 
 
 async def play_all(played: tuple[Step, ...], stage: Stage) -> None:

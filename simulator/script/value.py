@@ -1,7 +1,7 @@
 """A scenario's YAML, read strictly: what is unknown, of another kind, or out of bounds is an error with its place."""
 
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -24,11 +24,11 @@ class ScriptError(Exception):
 
 @dataclass(slots=True)
 class Cast:
-    """Who plays: the names that steps may use, filled as the file is read."""
+    """Who plays: the names that steps may use, filled as the file is read; sessions with their Rating-Groups."""
 
     gateways: set[str] = field(default_factory=set)
     operators: set[str] = field(default_factory=set)
-    sessions: set[str] = field(default_factory=set)
+    sessions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     noted: set[str] = field(default_factory=set)
 
 
@@ -130,16 +130,25 @@ class Value:
         found: dict[str, Value] = {}
         for key, value in self.node.value:
             shown = str(key.value) if isinstance(key, yaml.ScalarNode) else "a mapping"
-            at = Value(key, self.file, shown, self.cast, self.depth)
+            at = self._under(key, shown)
             if shown in found:
                 raise at.wrong(f"{shown} is there twice")
             if known is not None and shown not in known:
                 raise at.wrong(f"{shown!r} is unknown here{nearest(shown, known)}")
-            found[shown] = Value(value, self.file, shown, self.cast, self.depth)
+            found[shown] = self._under(value, shown)
         return found
 
-    def entries(self) -> "Iterator[tuple[str, Value]]":
-        yield from self.mapping().items()
+    def pairs(self, what: str) -> "list[tuple[Value, Value]]":
+        """Give a mapping's keys, which are read like values, each with its value; `what` the keys are.
+
+        Raises:
+            ScriptError: it is no mapping, or a key is there twice.
+        """
+        values = self.mapping().values()
+        return [(self._under(key, what), value) for (key, _), value in zip(self.node.value, values, strict=True)]
+
+    def _under(self, node: yaml.Node, key: str) -> "Value":
+        return Value(node, self.file, key, self.cast, self.depth)
 
 
 def nearest(word: str, known: Collection[str]) -> str:
@@ -184,5 +193,5 @@ def parse_yaml(text: str, file: str) -> Value:
     return Value(node, file, "a scenario", Cast())
 
 
-def without(values: Mapping[str, Value], *keys: str) -> dict[str, Value]:
-    return {key: value for key, value in values.items() if key not in keys}
+def without(values: Mapping[str, Value], left_out: str) -> dict[str, Value]:
+    return {key: value for key, value in values.items() if key != left_out}

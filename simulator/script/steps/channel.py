@@ -43,7 +43,7 @@ class ChannelStep(Step):
     """A verb about a channel that the scenario opened itself, under a name of its own."""
 
     subject: str = needed(Value.text)
-    expect: ChannelExpect = option(lambda value: read(ChannelExpect, value), ChannelExpect())  # noqa: B008
+    expect: ChannelExpect = option(lambda value: read(ChannelExpect, value), ChannelExpect())
 
     def _known(self, stage: Stage) -> str:
         return stage.channels[self.subject].channel_id
@@ -105,10 +105,18 @@ class Counted(Step):
         (shown, *_) = await stage.accounts().channels()
         per_octets = int(shown["per_octets"])
         due = sum(-(-session.reported.total // per_octets) for session in sessions)
-        until = time.monotonic() + BOOKS_SECONDS
-        while (grown := await _used(stage) - stage.used_before) < due and time.monotonic() < until:
-            await asyncio.sleep(LOOK_SECONDS)
+        grown = await _grown(stage, due)
         stage.expect(grown == due, Rule.CHANNEL, self.at, f"{due:,} credits used in channels", f"{grown:,}")
+
+
+async def _grown(stage: Stage, due: int) -> int:
+    """Give what channels were charged since the mark, once that is as much as is due or the time for it is over."""
+    until = time.monotonic() + BOOKS_SECONDS
+    while True:
+        grown = await _used(stage) - stage.used_before
+        if grown >= due or time.monotonic() > until:
+            return grown
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _used(stage: Stage) -> int:

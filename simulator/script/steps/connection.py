@@ -10,7 +10,7 @@ from simulator.line import Shape
 from simulator.scenario import Stage
 from simulator.script.expectation import ConnectionExpect
 from simulator.script.fields import needed, option, read
-from simulator.script.measure import count, seconds
+from simulator.script.measure import positive, seconds
 from simulator.script.step import Step, verb
 from simulator.script.value import Value
 
@@ -24,7 +24,7 @@ class ConnectionStep(Step):
     """A verb about one gateway's connection."""
 
     subject: str = needed(gateway)
-    expect: ConnectionExpect = option(lambda value: read(ConnectionExpect, value), ConnectionExpect())  # noqa: B008
+    expect: ConnectionExpect = option(lambda value: read(ConnectionExpect, value), ConnectionExpect())
 
     async def play(self, stage: Stage) -> None:
         one, began = stage.gateways[self.subject], time.monotonic()
@@ -125,7 +125,7 @@ class AwaitClose(ConnectionStep):
     """Wait until the connection ends, whoever ends it; the time may be in the server's watchdog intervals."""
 
     seconds: float = option(seconds, 5.0)
-    watchdogs: int = option(count, 0)
+    watchdogs: int = option(positive, 0)
 
     async def act(self, stage: Stage, gateway: Gateway) -> int:
         patience = self.seconds + self.watchdogs * (stage.around.tw_seconds or 0.0)
@@ -150,8 +150,8 @@ class Watchdog(ConnectionStep):
 class Shaping(ConnectionStep):
     """Make the line better or worse from here on; what is not named is good."""
 
-    split: int = option(count, 0)
-    merge: int = option(count, 1)
+    split: int = option(positive, 0)
+    merge: int = option(positive, 1)
     backwards: bool = option(Value.boolean, False)
     delay: float = option(seconds, 0.0)
     read_pause: float = option(seconds, 0.0)

@@ -8,7 +8,7 @@ from typing import Final
 from simulator.gateway import Unreachable
 from simulator.scenario import HookFailed, Lacking, Stage
 from simulator.script.fields import needed, option
-from simulator.script.measure import count, seconds
+from simulator.script.measure import positive, seconds
 from simulator.script.step import Step, play_all, steps, verb
 
 RESTART_SECONDS: Final = 60.0
@@ -33,7 +33,7 @@ class Again(Step):
     """Play these steps one after the other, so many times."""
 
     subject: tuple[Step, ...] = needed(steps)
-    times: int = needed(count)
+    times: int = needed(positive)
 
     async def play(self, stage: Stage) -> None:
         for _ in range(self.times):
@@ -90,5 +90,3 @@ class Restart(Step):
                 if time.monotonic() > until:
                     raise HookFailed(f"the API is not ready {self.seconds:g} s after the restart")
                 await asyncio.sleep(LOOK_SECONDS)
-
-

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from simulator.scenario import Stage
 from simulator.script.expectation import BalanceExpect, Sight
 from simulator.script.fields import needed, option, read
-from simulator.script.measure import count, integer
+from simulator.script.measure import integer, positive
 from simulator.script.step import Step, verb
 from simulator.script.steps.session import SessionStep
 from simulator.script.value import Value
@@ -25,7 +25,7 @@ class TopUp(Step):
 
     subject: str = needed(operator)
     amount: int = needed(lambda value: integer(value, 1))
-    times: int = option(count, 1)
+    times: int = option(positive, 1)
 
     async def play(self, stage: Stage) -> None:
         key = str(uuid.uuid4())

@@ -13,7 +13,7 @@ from simulator.profile import RequestType
 from simulator.scenario import Stage, until
 from simulator.script.expectation import SessionExpect, Sight
 from simulator.script.fields import needed, option, read
-from simulator.script.measure import Amount, amount, count, integer, percent, seconds
+from simulator.script.measure import Amount, amount, integer, percent, positive, seconds
 from simulator.script.step import Step, verb
 from simulator.script.value import Value
 from simulator.subscriber import NEVER, Quota, QuotaState, Session
@@ -55,7 +55,7 @@ class SessionStep(Step):
 
     subject: tuple[str, ...] = needed(groups)
     note: str = option(note, "")
-    expect: SessionExpect = option(session_expect, SessionExpect())  # noqa: B008  (it never changes)
+    expect: SessionExpect = option(session_expect, SessionExpect())
 
     async def play(self, stage: Stage) -> None:
         chosen = [session for name in self.subject for session in stage.groups[name]]
@@ -90,7 +90,7 @@ class Use(SessionStep):
     octets: Amount = needed(amount)
     up: int = option(percent, UP_PERCENT)
     service: int | None = option(rating_group)
-    times: int = option(count, 1)
+    times: int = option(positive, 1)
 
     async def act(self, stage: Stage, session: Session) -> Sight:
         place, moved = session.quotas.index(_quota(session, self.service)), Volume()
@@ -169,7 +169,7 @@ class Move(SessionStep):
 class RepeatLast(SessionStep):
     """Send the newest request again, many times at once; an answer that was lost before is taken."""
 
-    times: int = option(count, 1)
+    times: int = option(positive, 1)
     t_bit: bool = option(Value.boolean, True)
 
     async def act(self, stage: Stage, session: Session) -> Sight:
