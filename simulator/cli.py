@@ -19,9 +19,9 @@ from simulator.accounts import Accounts, ApiUnreachable
 from simulator.forwarder_cli import forward
 from simulator.gateway import Rejected, Unreachable
 from simulator.messages import Identity
-from simulator.profile import PROFILES, Profile
+from simulator.profile import PROFILES
 from simulator.restart import by_command
-from simulator.scenario import Around, Outcome, play
+from simulator.scenario import Around, Lacking, Outcome, play
 from simulator.script.document import Script
 from simulator.script.library import find, shipped
 from simulator.script.value import ScriptError
@@ -113,10 +113,15 @@ def _run(
                 tw_seconds=watchdog or None,
                 time_scale=time_scale,
             )
-            return [
-                await play(one, host, port, profile=PROFILES[profile], identity=identity, around=around)
-                for one in _played(scripts, around, PROFILES[profile])
-            ]
+            played = []
+            for one in scripts:
+                try:
+                    played.append(
+                        await play(one, host, port, profile=PROFILES[profile], identity=identity, around=around)
+                    )
+                except Lacking as error:
+                    _console.print(f"- left out: {error}", highlight=False, markup=False, soft_wrap=True)
+            return played
 
     try:
         with tempfile.TemporaryDirectory(prefix="ocs-sim-") as folder:
@@ -145,17 +150,6 @@ def _scripts(names: list[str]) -> list[Script]:
         return [one for name in names for one in (shipped().values() if name == "all" else [find(name)])]
     except ScriptError as error:
         raise typer.BadParameter(str(error), param_hint="SCENARIO") from None
-
-
-def _played(scripts: list[Script], around: Around, profile: Profile) -> list[Script]:
-    """Give those for which everything is there; tell of the others."""
-    chosen = []
-    for script in scripts:
-        if why := script.lacks(around, profile):
-            _console.print(f"- {script.name:<26}left out: it {why}", highlight=False, markup=False, soft_wrap=True)
-        else:
-            chosen.append(script)
-    return chosen
 
 
 _app.command("forwarder")(forward)

@@ -224,6 +224,8 @@ async def play(
     stage = Stage(host, port, record, Clock(around.time_scale), random.Random(seed), around)
     try:
         await scenario.play(stage, identity or Identity(), profile)
+    except Lacking as error:
+        raise Lacking(f"{scenario.name} {error}") from error
     except (Unanswered, ApiError, DoorError, HookFailed) as error:
         stage.expect(False, Rule.NOT_ANSWERED, "the scenario", "an end", str(error))
     finally:

@@ -7,10 +7,10 @@ from typing import Final, TypeVar
 
 import simulator.script.steps  # noqa: F401  (entering the verbs is what this import is for)
 from simulator.accounts import Tariff
-from simulator.gateway import WATCHDOG_SECONDS, Gateway
+from simulator.gateway import WATCHDOG_SECONDS, Gateway, Rejected
 from simulator.messages import Identity, ServiceKey
 from simulator.profile import PROFILES, Profile
-from simulator.scenario import Around, Stage
+from simulator.scenario import Around, Lacking, Stage
 from simulator.script.fields import option, read
 from simulator.script.invariants import INVARIANTS
 from simulator.script.measure import integer, octets, positive, seconds
@@ -136,6 +136,7 @@ class Script:
 
         Raises:
             Unreachable, Rejected: there is no server to play with.
+            Lacking: a second gateway is not let in.
         """
         await self._enter(stage, identity, profile)
         await play_all(self.steps, stage)
@@ -155,7 +156,12 @@ class Script:
                 rng=stage.rng,
             )
             if part.connects:
-                await stage.connect_to(stage.gateways[name])
+                try:
+                    await stage.connect_to(stage.gateways[name])
+                except Rejected as error:
+                    if number == 0:
+                        raise
+                    raise Lacking(f"needs a second gateway, and {error}; let it in") from error
         if stage.around.accounts is not None:
             for name, operator in self.operators.items():
                 tariff = Tariff(operator.tariff.price, operator.tariff.per_octets)

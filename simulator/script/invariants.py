@@ -71,7 +71,7 @@ def _is_charged(due: int, shown: Balance) -> bool:
 
 async def _settled(stage: Stage, operator: Operator, condition: Callable[[Balance], bool]) -> Balance:
     """Read a balance until it is as it should be, or the time for that is over."""
-    until = time.monotonic() + SETTLED_SECONDS
+    until = time.monotonic() + SETTLED_SECONDS / stage.clock.scale
     while True:
         shown = await stage.balance(operator)
         if condition(shown) or time.monotonic() > until:

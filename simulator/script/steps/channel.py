@@ -111,7 +111,7 @@ class Counted(Step):
 
 async def _grown(stage: Stage, due: int) -> int:
     """Give what channels were charged since the mark, once that is as much as is due or the time for it is over."""
-    until = time.monotonic() + BOOKS_SECONDS
+    until = time.monotonic() + BOOKS_SECONDS / stage.clock.scale
     while True:
         grown = await _used(stage) - stage.used_before
         if grown >= due or time.monotonic() > until:

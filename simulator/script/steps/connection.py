@@ -129,7 +129,7 @@ class AwaitClose(ConnectionStep):
 
     async def act(self, stage: Stage, gateway: Gateway) -> int:
         patience = self.seconds + self.watchdogs * (stage.around.tw_seconds or 0.0)
-        await gateway.closed_by_server(patience)
+        await gateway.closed_by_server(patience / stage.clock.scale)
         return 0
 
 

@@ -197,7 +197,7 @@ class Await(SessionStep):
 
     async def act(self, stage: Stage, session: Session) -> Sight:
         condition = AWAITED[self.awaited]
-        came = await until(lambda: condition(session), session, self.seconds)
+        came = await until(lambda: condition(session), session, self.seconds / stage.clock.scale)
         text = f"{self.awaited} within {self.seconds:g} s"
         stage.expect(came, Rule.SERVER_REQUEST, self.at, text, "nothing came of it", session)
         return Sight(session, session.last)
