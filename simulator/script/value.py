@@ -97,7 +97,7 @@ class Value:
         Raises:
             ScriptError: it is another; with the nearest.
         """
-        found = self.scalar(what)
+        found = self.scalar(f"one {what}")
         if found not in known:
             raise self.wrong(f"{self.key}: {found!r} is no {what}{nearest(found, known)}")
         return found

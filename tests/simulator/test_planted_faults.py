@@ -12,9 +12,9 @@ from typing import Any
 
 import planting as plant
 import pytest
-from forwarder_process import key_files
 from planting import MoneyShim, Plant, planted
 
+from forwarder_process import key_files
 from live.ocs_server import TOKEN, OcsServer
 from live.signing import NETWORK, Signers
 from simulator.accounts import Accounts
@@ -137,6 +137,8 @@ async def around(server: OcsServer, folder: Path, fault: Fault | None, *, sign: 
                 stack.push_async_callback(signed.door.close)
 
         async def restart() -> None:
+            if fault is not None:
+                return  # what is planted is a server that has forgotten; connections begin anew all the same
             assert await asyncio.to_thread(server.stop) == 0
             await asyncio.to_thread(server.start)
 
