@@ -196,7 +196,7 @@ class Gateway:
 
     async def drop(self) -> None:
         """Cut the connection without a word, as a gateway that fails does; its sessions live on."""
-        line, self._mute = self.line, True
+        line = self.line
         self._lost()
         for task in list(self._tasks):
             task.cancel()
