@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -51,19 +52,52 @@ class Balance:
         return self.credited == self.available + self.reserved + self.consumed and self.available >= 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A channel of data credits; one of them pays for a started block of `per_octets`."""
+
+    channel_id: str
+    state: str
+    amount: int
+    used: int
+    per_octets: int
+    commits: int
+
+    @classmethod
+    def of(cls, shown: dict[str, Any]) -> Self:
+        """Read what the API shows.
+
+        Raises:
+            ApiError: it shows something else.
+        """
+        if not isinstance(shown.get("commits"), int):
+            raise ApiError(f"commits is {shown.get('commits')!r}, not a number")
+        return cls(
+            channel_id=str(shown.get("channel_id")),
+            state=str(shown.get("state")),
+            amount=_amount(shown, "amount"),
+            used=_amount(shown, "used"),
+            per_octets=_amount(shown, "per_octets"),
+            commits=shown["commits"],
+        )
+
+
 class Accounts:
     """A client of the API.
 
     Args:
         url: where the server is, without `/api/v1`.
         token: the bearer token; `OCS_API_TOKEN` when none is given.
+        transport: the way there, where it is not a plain connection.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, transport: httpx.AsyncBaseTransport | None = None) -> None:
         token = os.environ.get("OCS_API_TOKEN", "") if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # Proxies of the environment are for the world outside, not for a server beside us.
-        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._client = httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False, transport=transport
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,6 +167,14 @@ class Accounts:
         listed: list[dict[str, Any]] = answer["items"] if isinstance(answer, dict) else answer
         return listed
 
+    async def terminate(self, session_id: str, reason: str) -> None:
+        """End a session from the server's side; it sends an ASR where the gateway's profile honours it.
+
+        Raises:
+            ApiError: the server refused.
+        """
+        await self._call("POST", f"/sessions/{quote(session_id, safe='')}/terminate", json={"reason": reason})
+
     async def buy_credits(self, amount: int, reference: str) -> None:
         """Credit the deployment with data credits.
 
@@ -159,6 +201,26 @@ class Accounts:
         answer = await self._call("GET", "/channels")
         listed: list[dict[str, Any]] = answer["items"]
         return listed
+
+    async def open_channel(self, amount: int) -> Channel:
+        """Open one more channel that locks so many data credits.
+
+        Raises:
+            ApiError: the server refused, for one because it has not so many.
+        """
+        return Channel.of(await self._call("POST", "/channels", json={"amount": str(amount)}))
+
+    async def channel(self, name: str) -> Channel:
+        """Read a channel by its id in hex or its number."""
+        return Channel.of(await self._call("GET", f"/channels/{name}"))
+
+    async def close_channel(self, name: str) -> Channel:
+        """Close a channel before its end.
+
+        Raises:
+            ApiError: the server refused.
+        """
+        return Channel.of(await self._call("POST", f"/channels/{name}/close", json={}))
 
     async def log_key(self) -> str:
         """Read the verifier key of the log."""

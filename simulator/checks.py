@@ -77,9 +77,14 @@ class Rule(StrEnum):
     THRESHOLD = "volume-quota-threshold"
     FINAL_UNIT = "final-unit-indication"
     NOT_ANSWERED = "not-answered"
+    GRANT = "unexpected-grant"
+    LATE = "answered-late"
+    REPEAT = "repeat-answered-otherwise"
+    CONNECTION = "connection"
     RESULT = "unexpected-result"
     STATE = "unexpected-state"
     MONEY = "money-does-not-add-up"
+    CHANNEL = "channel"
     SERVER_REQUEST = "server-request"
     UNRECEIPTED = "signed-usage-without-receipt"
     SIGNED_OCTETS = "signed-octets-not-those-over-gy"
@@ -277,4 +282,5 @@ def _key(service: Avp) -> tuple[int | None, tuple[int, ...]]:
 def _every(avps: tuple[Avp, ...]) -> Iterator[Avp]:
     for one in avps:
         yield one
-        yield from _every(one.members)
+        # What stands in a Failed-AVP is the request's (RFC 6733 section 7.5).
+        yield from _every(one.members) if one.name != "Failed-AVP" else ()

@@ -15,7 +15,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-import simulator.scenarios  # noqa: F401  (entering the scenes is what this import is for)
 from simulator import demo as whole_demo
 from simulator.accounts import Accounts, ApiUnreachable
 from simulator.conformance.cli import conform
@@ -25,7 +24,11 @@ from simulator.live_view import LiveView
 from simulator.load_cli import load
 from simulator.messages import Identity
 from simulator.profile import PROFILES
-from simulator.scenario import SCENARIOS, Outcome, Scenario, play
+from simulator.restart import by_command
+from simulator.scenario import Around, Lacking, Outcome, play
+from simulator.script.document import NEEDS, Script
+from simulator.script.library import find, shipped
+from simulator.script.value import ScriptError
 from simulator.settlement.keys import Key, NoKey
 from simulator.settlement.signing import NETWORK, Signing
 from simulator.signed_usage import signed_usage
@@ -66,15 +69,19 @@ def _options(
 @_app.command("list")
 def _list() -> None:
     """List the scenarios and what each shows."""
-    for scenario in SCENARIOS.values():
-        needs = "  (needs --api)" if scenario.needs_accounts else ""
-        needs = "  (needs --api and --sign)" if scenario.needs_signing else needs
-        _console.print(f"{scenario.name:<22}{scenario.shows}{needs}", highlight=False, soft_wrap=True)
+    for scenario in shipped().values():
+        needs = [NEEDS[need].option for need in scenario.needs]
+        tail = f"  (needs {', '.join(needs)})" if needs else ""
+        tail += f"  (for {', '.join(scenario.only_for)})" if scenario.only_for else ""
+        _console.print(f"{scenario.name:<26}{scenario.shows}{tail}", highlight=False, markup=False, soft_wrap=True)
 
 
 @_app.command("run")
 def _run(
-    names: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="Names from `ocs-sim list`, or `all`.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="SCENARIO...", help="Files (docs/scenarios.md), names from `ocs-sim list`, or `all`."),
+    ],
     host: Annotated[str, typer.Option(help="Where the server listens for Diameter.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3868,
     realm: Annotated[str, typer.Option(help="Destination-Realm; the CEA's Origin-Realm when not given.")] = "",
@@ -89,49 +96,46 @@ def _run(
     miner_key: Annotated[Path | None, typer.Option(help="The miner's private key, with --sign.")] = None,
     network: Annotated[str, typer.Option(help="Name of the deployment, with --sign.")] = NETWORK,
     grpc: Annotated[str, typer.Option(help="HOST:PORT of the gRPC service, with --sign; else HTTP.")] = "",
+    restart: Annotated[str, typer.Option(help="A shell command that restarts the server.")] = "",
+    watchdog: Annotated[float, typer.Option(min=0, help="The server's Tw in seconds; 0: not to be waited for.")] = 0,
+    time_scale: Annotated[float, typer.Option(min=0.01, help="How fast the simulated time goes.")] = 1.0,
     html: HtmlFile = None,
     junit: JunitFile = None,
     json: JsonFile = None,
 ) -> None:
     """Play scenarios and check every answer."""
-    if "all" in names:
-        names = [
-            name
-            for name, scenario in SCENARIOS.items()
-            if (api or not scenario.needs_accounts) and (sign or not scenario.needs_signing)
-        ]
-        left_out = [name for name in SCENARIOS if name not in names]
-        if left_out:
-            _console.print(f"left out, for they need --api or --sign: {', '.join(left_out)}", highlight=False)
-    chosen = [_scenario(name, api, sign=sign) for name in names]
     if profile not in PROFILES:
         raise typer.BadParameter(f"{profile!r} is none of {', '.join(PROFILES)}", param_hint="--profile")
     if not (imsi_prefix.isdecimal() and imsi_prefix.isascii() and 5 <= len(imsi_prefix) <= 15):
         raise typer.BadParameter(f"{imsi_prefix!r} is not 5 to 15 digits", param_hint="--imsi-prefix")
+    scripts = _scripts(names)
     identity = Identity(host=origin_host, realm=origin_realm, destination_realm=realm)
 
     async def play_all(signing: Signing | None, live: LiveView) -> list[Outcome]:
-        outcomes = []
         async with contextlib.AsyncExitStack() as stack:
-            accounts = await stack.enter_async_context(Accounts(api)) if api else None
-            signed = await stack.enter_async_context(signed_usage(signing)) if signing else None
-            for scenario in chosen:
-                async with live.watching(scenario.name) as watch:
-                    outcome = await play(
-                        scenario,
-                        host,
-                        port,
-                        profile=PROFILES[profile],
-                        identity=identity,
-                        accounts=accounts,
-                        signed=signed,
-                        prefix=imsi_prefix,
-                        tx_seconds=tx,
-                        watch=watch,
-                    )
+            around = Around(
+                accounts=await stack.enter_async_context(Accounts(api)) if api else None,
+                signed=await stack.enter_async_context(signed_usage(signing)) if signing else None,
+                prefix=imsi_prefix,
+                tx_seconds=tx,
+                restart=by_command(restart) if restart else None,
+                tw_seconds=watchdog or None,
+                time_scale=time_scale,
+            )
+            played = []
+            for one in scripts:
+                try:
+                    async with live.watching(one.name) as watch:
+                        make = PROFILES[profile]
+                        outcome = await play(
+                            one, host, port, profile=make, identity=identity, around=around, watch=watch
+                        )
+                except Lacking as error:
+                    _console.print(f"- left out: {error}", highlight=False, markup=False, soft_wrap=True)
+                    continue
                 _show(outcome)
-                outcomes.append(outcome)
-        return outcomes
+                played.append(outcome)
+            return played
 
     at = datetime.now(UTC).isoformat(timespec="seconds")
     try:
@@ -141,12 +145,26 @@ def _run(
     except (Unreachable, Rejected, ApiUnreachable) as error:
         _console.print(f"✘ {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_UNREACHABLE) from error
+    if not outcomes:
+        raise typer.Exit(EXIT_USAGE)
     verdict = Verdict(server=f"{host}:{port}", at=at, outcomes=outcomes)
     write(verdict, html, junit, json)
     if any(outcome.record.codes.keys() & NO_CREDIT for outcome in outcomes if not outcome.passed):
         _console.print(NO_CREDIT_MEANING.format(prefix=imsi_prefix), highlight=False, soft_wrap=True)
     if not verdict.holds:
         raise typer.Exit(EXIT_VIOLATIONS)
+
+
+def _scripts(names: list[str]) -> list[Script]:
+    """Find the scenarios.
+
+    Raises:
+        typer.BadParameter: one is not there, or is wrong.
+    """
+    try:
+        return [one for name in names for one in (shipped().values() if name == "all" else [find(name)])]
+    except ScriptError as error:
+        raise typer.BadParameter(str(error), param_hint="SCENARIO") from None
 
 
 _app.command("forwarder")(forward)
@@ -175,25 +193,10 @@ def _signing(sgw_key: Path | None, miner_key: Path | None, api: str, grpc: str, 
     return Signing(sgw=sgw, miner=miner, server=api, grpc=grpc, network=network, spool=folder / "spool")
 
 
-def _scenario(name: str, api: str, *, sign: bool) -> Scenario:
-    """Find a scenario.
-
-    Raises:
-        typer.BadParameter: there is none of that name, or it needs the API or keys and none were named.
-    """
-    if name not in SCENARIOS:
-        raise typer.BadParameter(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}", param_hint="SCENARIO")
-    if SCENARIOS[name].needs_accounts and not api:
-        raise typer.BadParameter(f"{name} moves money: name the API with --api", param_hint="SCENARIO")
-    if SCENARIOS[name].needs_signing and not sign:
-        raise typer.BadParameter(f"{name} signs usage: add --sign and keys", param_hint="SCENARIO")
-    return SCENARIOS[name]
-
-
 def _show(outcome: Outcome) -> None:
     mark, style = ("✔", "green") if outcome.passed else ("✘", "red")
     record = outcome.record
-    told = f"{mark} {outcome.scenario.name:<22}{record.answers:>3} answers  {outcome.seconds:6.2f} s"
+    told = f"{mark} {outcome.scenario.name:<26}{record.answers:>3} answers  {outcome.seconds:6.2f} s"
     _console.print(f"{told}  {outcome.scenario.shows}", style=style, highlight=False, markup=False, soft_wrap=True)
     for violation in record.violations:
         _console.print(f"    {violation}", highlight=False, markup=False, soft_wrap=True)

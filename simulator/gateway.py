@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -22,6 +22,7 @@ from simulator.checks import (
     check_credit_control,
     check_server_request,
 )
+from simulator.line import Line
 from simulator.messages import (
     CreditRequest,
     Identity,
@@ -58,7 +59,11 @@ class Unreachable(GatewayError):
 
 
 class Rejected(GatewayError):
-    """The CEA refused us."""
+    """The CEA refused us, with this Result-Code."""
+
+    def __init__(self, reason: str, code: int) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Unanswered(GatewayError):
@@ -67,6 +72,9 @@ class Unanswered(GatewayError):
     def __init__(self, request: Message, reason: str) -> None:
         super().__init__(reason)
         self.request = request
+
+
+Change = Callable[[Message], Message]
 
 
 class Attended(Protocol):
@@ -99,6 +107,9 @@ class Gateway:
         tx_seconds: how long a CCR waits for its answer.
         watchdog_seconds: silence after which a DWR is sent; twice of it closes the connection.
         record: where answers and broken rules are counted; several gateways may share one.
+
+    Attributes:
+        line: the way to the server; None while there is no connection.
     """
 
     def __init__(
@@ -122,8 +133,9 @@ class Gateway:
         # Low 12 bits of the time above 20 random ones: no repeat within four minutes (RFC 6733 section 3).
         self._end_to_end = (int(time.time()) & 0xFFF) << 20 | self._rng.getrandbits(20)
         self._session_high, self._session_low = int(time.time()), self._rng.getrandbits(31)
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self.line: Line | None = None
+        self._gone = asyncio.Event()
+        self._mute = False
         self._pending: dict[int, asyncio.Future[tuple[Message, float]]] = {}
         self._attended: dict[bytes, Attended] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,7 +144,7 @@ class Gateway:
 
     @property
     def connected(self) -> bool:
-        return self._writer is not None
+        return self.line is not None
 
     async def connect(self, host: str, port: int) -> Message:
         """Open the connection, exchange capabilities and return the CEA.
@@ -143,10 +155,12 @@ class Gateway:
         """
         try:
             async with asyncio.timeout(BASE_ANSWER_SECONDS):
-                self._reader, self._writer = await asyncio.open_connection(host, port)
+                reader, writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError) as error:
             raise Unreachable(f"no Diameter server at {host}:{port}: {error or 'timed out'}") from error
-        self._start(self._read(self._reader, self._writer))
+        self.line, self._mute = Line(writer), False
+        self._gone.clear()
+        self._start(self._read(reader, self.line))
         try:
             cea = (await self._ask(capabilities_exchange_request(self.identity, self.profile), BASE_ANSWER_SECONDS))[1]
         except Unanswered as error:
@@ -155,7 +169,9 @@ class Gateway:
         self.record.judged(check_capabilities(cea))
         if (code := cea.number("Result-Code")) != SUCCESS:
             self._lost()
-            raise Rejected(f"the server refused {self.identity.host}: {code} {text(cea.octets('Error-Message'))}")
+            raise Rejected(
+                f"the server refused {self.identity.host}: {code} {text(cea.octets('Error-Message'))}", code or 0
+            )
         self.server_host = cea.octets("Origin-Host") or b""
         if not self.identity.destination_realm:
             self.identity = replace(self.identity, destination_realm=text(cea.octets("Origin-Realm")))
@@ -164,23 +180,49 @@ class Gateway:
 
     async def close(self) -> None:
         """Say goodbye with a DPR, wait for the DPA, and close."""
-        if self._writer is not None:
+        if self.line is not None and not self._mute:
             with contextlib.suppress(Unanswered):
-                await self._ask(disconnect_peer_request(self.identity, REBOOTING), BASE_ANSWER_SECONDS)
+                await self.disconnect()
         await self.drop()
+
+    async def disconnect(self) -> int:
+        """Send a DPR and return the Result-Code of its DPA, after which nothing may be sent any more.
+
+        Raises:
+            Unanswered: no DPA came, or there is no connection.
+        """
+        _, dpa, _ = await self._ask(disconnect_peer_request(self.identity, REBOOTING), BASE_ANSWER_SECONDS)
+        return dpa.number("Result-Code") or 0
 
     async def drop(self) -> None:
         """Cut the connection without a word, as a gateway that fails does; its sessions live on."""
-        writer = self._writer
+        line = self.line
         self._lost()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if writer is not None:
+        if line is not None:
             with contextlib.suppress(OSError):
-                await writer.wait_closed()
+                await line.writer.wait_closed()
         if self._failure is not None:
             raise self._failure
+
+    def vanish(self, *, sends_still: bool = False) -> None:
+        """Let all octets come to nothing, both ways, or those to the gateway alone; the connection stays half open.
+
+        What has no answer because of it breaks no rule of the server's.
+        """
+        self._mute = True
+        if self.line is not None:
+            self.line.cut_off = not sends_still
+
+    async def closed_by_server(self, seconds: float) -> bool:
+        """Wait until the server has closed the connection; False when it has not in this time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.line is not None:
+                    await self._gone.wait()
+        return self.line is None
 
     def new_session_id(self, imsi: str) -> bytes:
         """Make the next Session-Id, in the form of this gateway's profile."""
@@ -195,21 +237,26 @@ class Gateway:
         """Forget the session; a request for it is answered 5002 from now on."""
         self._attended.pop(session_id, None)
 
-    async def credit_control(self, request: CreditRequest) -> Exchange:
+    async def credit_control(self, request: CreditRequest, change: Change | None = None) -> Exchange:
         """Send a CCR and return it with its checked answer.
+
+        Args:
+            change: what a gateway out of order makes of the request.
 
         Raises:
             Unanswered: Tx ran out or the connection was lost; also recorded as a violation.
         """
-        return await self._checked(credit_control_request(request, self.profile, self.identity))
+        message = credit_control_request(request, self.profile, self.identity)
+        return await self._checked(change(message) if change else message)
 
-    async def resend(self, request: Message) -> Exchange:
-        """Send a CCR again, on whatever connection there is now: T set, the same End-to-End id.
+    async def resend(self, request: Message, *, told: bool = True) -> Exchange:
+        """Send a CCR again, on whatever connection there is now, with the same End-to-End id; `told`: T is set.
 
         Raises:
             Unanswered: as `credit_control`.
         """
-        return await self._checked(replace(request, flags=request.flags | Flag.RETRANSMITTED))
+        flag = Flag.RETRANSMITTED if told else 0
+        return await self._checked(replace(request, flags=request.flags & ~Flag.RETRANSMITTED | flag), again=True)
 
     async def watchdog(self) -> int:
         """Send a DWR and return the Result-Code of its DWA.
@@ -220,32 +267,33 @@ class Gateway:
         _, dwa, _ = await self._ask(device_watchdog_request(self.identity), self._watchdog_seconds)
         return dwa.number("Result-Code") or 0
 
-    async def _checked(self, request: Message) -> Exchange:
+    async def _checked(self, request: Message, *, again: bool = False) -> Exchange:
         self.record.requests[request.number("CC-Request-Type") or 0] += 1
         try:
-            sent, came, seconds = await self._ask(request, self._tx_seconds)
+            sent, came, seconds = await self._ask(request, self._tx_seconds, again=again)
         except Unanswered as error:
-            self.record.broken([Violation(Rule.NOT_ANSWERED, str(error), request.session_id)])
+            if not self._mute:
+                self.record.broken([Violation(Rule.NOT_ANSWERED, str(error), request.session_id)])
             raise
         exchange = Exchange(sent, came, seconds)
         self.record.answered(exchange.result_code, seconds, time.monotonic())
         self.record.judged(check_credit_control(sent, came, self.server_host))
         return exchange
 
-    async def _ask(self, request: Message, patience: float) -> tuple[Message, Message, float]:
+    async def _ask(self, request: Message, patience: float, *, again: bool = False) -> tuple[Message, Message, float]:
         """Send a request under a fresh Hop-by-Hop id; a fresh End-to-End id unless it is sent again."""
         self._hop_by_hop = (self._hop_by_hop + 1) & 0xFFFFFFFF
-        if not request.flags & Flag.RETRANSMITTED:
+        if not again:
             self._end_to_end = (self._end_to_end + 1) & 0xFFFFFFFF
             request = replace(request, end_to_end=self._end_to_end)
         request = replace(request, hop_by_hop=self._hop_by_hop)
         octets = request.encode()
-        if self._writer is None:
+        if self.line is None:
             raise Unanswered(request, "not connected")
         waiting = asyncio.get_running_loop().create_future()
         self._pending[request.hop_by_hop] = waiting
         sent_at = time.monotonic()
-        self._writer.write(octets)
+        self.line.send(octets)
         try:
             async with asyncio.timeout(patience):
                 came, came_at = await waiting
@@ -257,27 +305,31 @@ class Gateway:
             self._pending.pop(request.hop_by_hop, None)
         return request, came, came_at - sent_at
 
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _read(self, reader: asyncio.StreamReader, line: Line) -> None:
         """Take messages until the stream ends; whatever ends it, those who wait are told."""
         try:
             while True:
                 start = await reader.readexactly(4)
                 octets = start + await reader.readexactly(message_octets(start) - len(start))
+                if self._mute:
+                    continue
                 came_at = self._heard_at = time.monotonic()
                 message = Message.decode(octets)
                 if message.is_request:
-                    self._serve(message, writer)
+                    self._serve(message, line)
                 elif (waiting := self._pending.get(message.hop_by_hop)) and not waiting.done():
                     waiting.set_result((message, came_at))
+                if line.shape.read_pause:
+                    await asyncio.sleep(line.shape.read_pause)
         except (asyncio.IncompleteReadError, OSError):
             pass  # The other side closed: those who wait learn it below.
         except Malformed as error:
             self.record.broken([Violation(Rule.COMMAND, f"unreadable octets: {error}")])
         finally:
-            if self._writer is writer:
+            if self.line is line:
                 self._lost()
 
-    def _serve(self, request: Message, writer: asyncio.StreamWriter) -> None:
+    def _serve(self, request: Message, line: Line) -> None:
         """Answer a request of the server at once; what follows from it runs as a task of its own."""
         code, follow_up, error = SUCCESS, None, False
         session = self._attended.get(request.session_id)
@@ -298,7 +350,7 @@ class Gateway:
                     follow_up = session.abort()
             case _:
                 code, error = COMMAND_UNSUPPORTED, True
-        writer.write(answer(request, self.identity, code, error=error).encode())
+        line.send(answer(request, self.identity, code, error=error).encode())
         if follow_up is not None:
             self._start(follow_up)
 
@@ -307,7 +359,7 @@ class Gateway:
 
     async def _watch(self) -> None:
         """Send a DWR after each silence of Tw; close when even that is not answered (RFC 3539 section 3.4.1)."""
-        while self._writer is not None:
+        while self.line is not None:
             silent = time.monotonic() - self._heard_at
             if silent < self._watchdog_seconds:
                 await asyncio.sleep(self._watchdog_seconds - silent)
@@ -318,9 +370,10 @@ class Gateway:
                 self._lost()
 
     def _lost(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
+        line, self.line = self.line, None
+        self._gone.set()
+        if line is not None:
+            line.writer.close()
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionError("the connection was lost"))

@@ -53,7 +53,7 @@ class Picture:
         head = Text(f"{self._name}  {time.monotonic() - self._began:.1f} s", style="bold")
         if self._stage is None:
             return head
-        return Group(head, rates(self._stage.gateway.record, self._began), bars(self._stage.gateway.record),
+        return Group(head, rates(self._stage.record, self._began), bars(self._stage.record),
                      _sessions(self._stage))  # fmt: skip
 
 

@@ -14,6 +14,19 @@ VIOLATIONS_KEPT: Final = 1_000
 """A broken server breaks a rule with every answer; the first thousand tell the story."""
 
 
+EXPECTATIONS_KEPT: Final = 10_000
+"""As many as a scenario of thousands of sessions states; of more only those that do not hold are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a scenario stated at a step (or `invariants`), in words, and whether it held."""
+
+    step: str
+    text: str
+    held: bool
+
+
 @dataclass(slots=True)
 class Record:
     """Counts since the start; latencies are those of the last `LATENCIES_KEPT` answers, in seconds.
@@ -23,6 +36,7 @@ class Record:
         moments: when each of `latencies` was complete, on the monotonic clock.
         looks: how often each rule was held against what came.
         faults: how often each was broken; `violations` keeps the first thousand only.
+        expectations: what was stated, in the order in which it was judged.
     """
 
     answers: int = 0
@@ -33,6 +47,7 @@ class Record:
     violations: list[Violation] = field(default_factory=list)
     looks: Counter[Rule] = field(default_factory=Counter)
     faults: Counter[Rule] = field(default_factory=Counter)
+    expectations: list[Expectation] = field(default_factory=list)
 
     def answered(self, code: int, seconds: float, moment: float = 0.0) -> None:
         self.answers += 1
@@ -53,6 +68,10 @@ class Record:
         found = list(violations)
         self.looks.update(one.rule for one in found)
         self._break(found)
+
+    def expected(self, step: str, text: str, *, held: bool) -> None:
+        if not held or len(self.expectations) < EXPECTATIONS_KEPT:
+            self.expectations.append(Expectation(step, text, held))
 
     def percentile(self, percent: float) -> float:
         """Return the latency in seconds that `percent` of the answers did not exceed; 0 before the first."""

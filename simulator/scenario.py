@@ -1,47 +1,42 @@
-"""Scenes between a gateway and the server: what a scene is, where it plays, and how it is judged.
+"""Where a scenario plays, and how it is judged.
 
-A scene is an `async` function that drives sessions on a `Stage` and states what must hold; every answer on the way is
-put through the checks besides.  The scenes themselves are in `simulator.scenarios`.
+A scenario (`simulator.script`) drives sessions on a `Stage` and states what must hold; every answer on the way is put
+through the checks besides.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from simulator.accounts import Accounts, ApiError, Balance, Tariff
+from simulator.accounts import Accounts, ApiError, Balance, Channel, Tariff
 from simulator.checks import Rule, Violation
-from simulator.gateway import Gateway, Unanswered
-from simulator.messages import Identity, ServiceKey, Volume
+from simulator.gateway import Exchange, Gateway, Unanswered
+from simulator.messages import Identity, Volume
 from simulator.profile import STANDARD, Profile
 from simulator.record import Record
 from simulator.settlement.door import DoorError
 from simulator.signed_usage import SignedUsage
 from simulator.subscriber import Clock, Session
-
-EVENT_SECONDS_MAX: Final = 15.0
-"""How long a scene waits for something the server has to start, such as a RAR after a top-up."""
+from simulator.wire import Message
 
 IMSI_DIGITS: Final = 15
 
-TARIFF: Final = Tariff(price=1, per_octets=1_000_000)
-"""What a scene's operator pays unless the scene says otherwise."""
+
+class Lacking(Exception):
+    """What a scenario needs was not named; the text says what and how to name it."""
 
 
-class NeedsAccounts(Exception):
-    """A scene that moves money was played without the API's address."""
-
-
-class NeedsSigning(Exception):
-    """A scene of signed usage was played without keys."""
+class HookFailed(Exception):
+    """The command that restarts the server failed."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Operator:
-    """A home operator made for one scene."""
+    """A home operator made for one scenario."""
 
     name: str
     prefix: str
@@ -50,11 +45,11 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
-    """An operator's balance around a scene, and what its sessions owe by our own arithmetic, in credits.
+    """An operator's balance around a scenario, and what its sessions owe by our own arithmetic, in credits.
 
     Attributes:
         before: after the operator's first top-up, and before any session.
-        after: when every session has ended.
+        after: when the scenario has ended.
     """
 
     operator: Operator
@@ -63,92 +58,98 @@ class Book:
     due: int
 
 
-@dataclass(slots=True)
-class Stage:
-    """Where a scene plays: the server's address, one gateway, and the accounts if there are any.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What there is besides the server's Gy port.
 
     Attributes:
-        prefix: IMSIs begin with it when the scene made no operator of its own.
-        signed: who signs what its sessions report; None where nobody does.
+        prefix: IMSIs begin with it where no operator can be made.
+        tx_seconds: how long a gateway waits for an answer unless its scenario says otherwise.
+        restart: restarts the server, and returns once that is under way; None where nothing does.
+        tw_seconds: the server's watchdog interval; None where it was not named.
+        time_scale: seconds of the simulated world in one of ours.
+    """
+
+    accounts: Accounts | None = None
+    signed: SignedUsage | None = None
+    prefix: str = "00101"
+    tx_seconds: float = 10.0
+    restart: Callable[[], Awaitable[None]] | None = None
+    tw_seconds: float | None = None
+    time_scale: float = 1.0
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where a scenario plays: the server's address, and everybody in it by name.
+
+    Attributes:
+        groups: sessions by the name of their group.
+        owners: the operator of each group, where operators were made.
+        noted: exchanges that a later step is compared with.
+        channels: those that the scenario has opened, by a name of its own.
+        used_before: data credits that all channels had used when they were marked.
+        opening: what each operator had at first.
     """
 
     host: str
     port: int
-    gateway: Gateway
-    accounts: Accounts | None
-    prefix: str
+    record: Record
     clock: Clock
     rng: random.Random
-    signed: SignedUsage | None = None
-    sessions: list[Session] = field(default_factory=list)
+    around: Around
+    gateways: dict[str, Gateway] = field(default_factory=dict)
+    operators: dict[str, Operator] = field(default_factory=dict)
+    groups: dict[str, list[Session]] = field(default_factory=dict)
+    owners: dict[str, Operator] = field(default_factory=dict)
+    noted: dict[str, Exchange] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    used_before: int = 0
     opening: list[tuple[Operator, Balance]] = field(default_factory=list)
 
-    async def operator(self, *, credit: int, tariff: Tariff = TARIFF) -> Operator:
+    @property
+    def sessions(self) -> list[Session]:
+        return [session for group in self.groups.values() for session in group]
+
+    @property
+    def profile(self) -> Profile:
+        """The make of the first gateway."""
+        return next(iter(self.gateways.values())).profile
+
+    async def connect_to(self, gateway: Gateway) -> Message:
+        """Connect a gateway and return its CEA; see `Gateway.connect`."""
+        return await gateway.connect(self.host, self.port)
+
+    async def make_operator(self, key: str, credit: int, tariff: Tariff) -> None:
         """Make a home operator with a prefix of its own and this much credit.
 
         Raises:
-            NeedsAccounts: no API was named.
+            ApiError: the server refused.
         """
-        # The PLMN 001-01 is for tests; five random digits behind it keep one run apart from the next.
-        tail = f"{self.rng.randrange(100_000):05d}"
+        # The PLMN 001-01 is for tests; six random digits behind it keep one run apart from the next.
+        tail = f"{self.rng.randrange(1_000_000):06d}"
         made = Operator(name=f"scene-{tail}", prefix=f"00101{tail}", tariff=tariff)
-        accounts = self._accounts()
-        await accounts.create_operator(made.name, [made.prefix], made.tariff)
+        await self.accounts().create_operator(made.name, [made.prefix], made.tariff)
         if credit:
-            await accounts.top_up(made.name, credit, "scene")
-        self.prefix = made.prefix
+            await self.accounts().top_up(made.name, credit, "scene")
+        self.operators[key] = made
         self.opening.append((made, await self.balance(made)))
-        return made
-
-    async def top_up(self, operator: Operator, amount: int) -> None:
-        await self._accounts().top_up(operator.name, amount, "scene")
 
     async def balance(self, operator: Operator) -> Balance:
-        return await self._accounts().balance(operator.name)
-
-    def session(self, *keys: ServiceKey, metered: bool = True) -> Session:
-        """Make a session of a new subscriber; `metered`: its usage is signed, where anybody signs."""
-        missing = IMSI_DIGITS - len(self.prefix)
-        imsi = self.prefix + "".join(str(self.rng.randrange(10)) for _ in range(missing))
-        meter = self.signed if metered else None
-        self.sessions.append(Session(self.gateway, imsi, clock=self.clock, keys=keys, meter=meter))
-        return self.sessions[-1]
-
-    def expect(self, condition: bool, rule: Rule, detail: str, session: Session | None = None) -> None:
-        """Note a violation unless the condition holds; the scene goes on."""
-        if condition:
-            self.gateway.record.kept(rule)
-        else:
-            self.gateway.record.broken([Violation(rule, detail, session.session_id if session else b"")])
-
-    def expect_code(self, session: Session, *codes: int) -> None:
-        """Expect the session's newest result, at whichever level it was given, to be one of these."""
-        detail = f"{session.result_code}, expected {' or '.join(map(str, codes))}"
-        self.expect(session.result_code in codes, Rule.RESULT, detail, session)
-
-    async def until(self, session: Session, condition: Callable[[], bool], rule: Rule, detail: str) -> None:
-        """Wait for what the server has to start; note a violation when the session meets no such answer."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(EVENT_SECONDS_MAX):
-                while not condition():
-                    await session.next_answer()
-        self.expect(condition(), rule, detail, session)
-
-    async def expect_charged(self, operator: Operator) -> None:
-        """Expect the books to hold what the scene's sessions used by this tariff, and nothing reserved."""
-        due = self.due(operator)
-        shown = await self.balance(operator)
-        self.expect(shown.adds_up, Rule.MONEY, f"credited is not available + reserved + consumed: {shown}")
-        self.expect(shown.consumed + shown.overrun == due, Rule.MONEY, f"{due} credits are due: {shown}")
-        self.expect(shown.reserved == 0, Rule.MONEY, f"{shown.reserved} credits stay reserved")
+        return await self.accounts().balance(operator.name)
 
     def due(self, operator: Operator) -> int:
-        """Return what the sessions of this operator's subscribers cost by its tariff, in credits."""
-        sessions = [one for one in self.sessions if one.imsi.startswith(operator.prefix)]
-        return sum(operator.tariff.charge(quota.reported) for one in sessions for quota in one.quotas)
+        """Credits for all that its sessions reported, by the simulator's own arithmetic."""
+        return sum(
+            operator.tariff.charge(quota.reported)
+            for name, group in self.groups.items()
+            if self.owners.get(name) is operator
+            for session in group
+            for quota in session.quotas
+        )
 
     async def books(self) -> tuple[Book, ...]:
-        """Read what became of the money of each operator that the scene made."""
+        """Read what became of the money of each operator that was made."""
         return tuple(
             [
                 Book(operator=one, before=before, after=await self.balance(one), due=self.due(one))
@@ -156,58 +157,72 @@ class Stage:
             ]
         )
 
+    def new_imsi(self, prefix: str) -> str:
+        missing = max(IMSI_DIGITS - len(prefix), 0)
+        return prefix + "".join(str(self.rng.randrange(10)) for _ in range(missing))
+
+    def expect(self, held: bool, rule: Rule, step: str, text: str, seen: str, session: Session | None = None) -> None:
+        """Note what was stated and whether it held, and a violation where not; the scenario goes on."""
+        self.record.expected(step, text, held=held)
+        if held:
+            self.record.kept(rule)
+        else:
+            where = session.session_id if session else b""
+            self.record.broken([Violation(rule, f"{step}: {seen}, expected {text}", where)])
+
     def signing(self) -> SignedUsage:
         """Give who signs.
 
         Raises:
-            NeedsSigning: nobody does.
+            Lacking: nobody does.
         """
-        if self.signed is None:
-            raise NeedsSigning("this scenario signs usage: name keys with --sign")
-        return self.signed
+        if self.around.signed is None:
+            raise Lacking("signs usage: name keys with --sign")
+        return self.around.signed
 
-    def _accounts(self) -> Accounts:
-        if self.accounts is None:
-            raise NeedsAccounts("this scenario moves money: name the API with --api")
-        return self.accounts
+    def accounts(self) -> Accounts:
+        """Give the money side.
 
-
-Scene = Callable[[Stage], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A scene with its name, what it shows (its docstring's first line), and whether it needs the API, and keys."""
-
-    name: str
-    shows: str
-    needs_accounts: bool
-    needs_signing: bool
-    scene: Scene
+        Raises:
+            Lacking: no API was named.
+        """
+        if self.around.accounts is None:
+            raise Lacking("moves money: name the API with --api")
+        return self.around.accounts
 
 
-SCENARIOS: Final[dict[str, Scenario]] = {}
+class Scenario(Protocol):
+    """What can be played."""
 
+    @property
+    def name(self) -> str: ...
 
-def scenario(name: str, *, needs_accounts: bool = False, needs_signing: bool = False) -> Callable[[Scene], Scene]:
-    """Enter a scene under its name."""
+    @property
+    def shows(self) -> str:
+        """One sentence, without the full stop."""
 
-    def enter(scene: Scene) -> Scene:
-        shows = (scene.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        SCENARIOS[name] = Scenario(name, shows, needs_accounts, needs_signing, scene)
-        return scene
+    def make(self, asked: Profile) -> Profile:
+        """Give the make of the first gateway: the one asked for, unless the scenario is of one make."""
 
-    return enter
+    def lacks(self, around: Around, profile: Profile) -> str:
+        """Say what it needs and was not named; empty when there is everything."""
+
+    async def play(self, stage: Stage, identity: Identity, profile: Profile) -> None:
+        """Connect, play every step, and judge what must hold at the end.
+
+        Raises:
+            Unreachable, Rejected: there is no server to play with.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a scene went.
+    """How a scenario went.
 
     Attributes:
         began: on the monotonic clock, as the record's moments are.
         reported: octets in all reports that the server took.
-        books: the money of each operator the scene made.
+        books: the money of each operator the scenario made.
     """
 
     scenario: Scenario
@@ -230,49 +245,48 @@ async def play(
     *,
     profile: Profile = STANDARD,
     identity: Identity | None = None,
-    accounts: Accounts | None = None,
-    signed: SignedUsage | None = None,
-    prefix: str = "00101",
-    tx_seconds: float = 10.0,
+    around: Around | None = None,
     seed: int | None = None,
     watch: Callable[[Stage], None] | None = None,
 ) -> Outcome:
-    """Play one scene on a connection of its own and judge it; `watch` is told the stage before the scene begins.
+    """Play one scenario on connections of its own and judge it; `watch` is told the stage before it begins.
 
     Raises:
         Unreachable, Rejected: there is no server to play with.
-        NeedsAccounts: the scene moves money and no API was named.
-        NeedsSigning: the scene signs usage and no keys were named.
+        Lacking: it needs what was not named.
     """
-    if scenario.needs_signing and signed is None:
-        raise NeedsSigning(f"{scenario.name} signs usage: name keys with --sign")
-    if scenario.needs_accounts and accounts is None:
-        raise NeedsAccounts(f"{scenario.name} moves money: name the API with --api")
-    rng = random.Random(seed)
+    around = around or Around()
+    if lacking := scenario.lacks(around, profile):
+        raise Lacking(f"{scenario.name} {lacking}")
+    profile = scenario.make(profile)
     record, started = Record(), time.monotonic()
-    gateway = Gateway(identity or Identity(), profile, tx_seconds=tx_seconds, record=record, rng=rng)
+    stage = Stage(host, port, record, Clock(around.time_scale), random.Random(seed), around)
+    if watch is not None:
+        watch(stage)
     books: tuple[Book, ...] = ()
-    async with _connection(gateway, host, port):
-        stage = Stage(host, port, gateway, accounts, prefix, Clock(), rng, signed)
-        if watch is not None:
-            watch(stage)
-        try:
-            await scenario.scene(stage)
-            for session in stage.sessions:
-                await session.detach()
-            if signed is not None:
-                record.broken(await signed.check([session for session in stage.sessions if session.metered]))
-            books = await stage.books()
-        except (Unanswered, ApiError, DoorError) as error:
-            stage.expect(condition=False, rule=Rule.NOT_ANSWERED, detail=str(error))
+    try:
+        await scenario.play(stage, identity or Identity(), profile)
+        books = await stage.books()
+    except Lacking as error:
+        raise Lacking(f"{scenario.name} {error}") from error
+    except (Unanswered, ApiError, DoorError, HookFailed) as error:
+        stage.expect(False, Rule.NOT_ANSWERED, "the scenario", "an end", str(error))
+    finally:
+        await _close(stage)
     reported = sum((session.reported for session in stage.sessions), Volume())
     return Outcome(scenario, profile, record, time.monotonic() - started, started, reported, books)
 
 
-@contextlib.asynccontextmanager
-async def _connection(gateway: Gateway, host: str, port: int) -> AsyncIterator[None]:
-    await gateway.connect(host, port)
-    try:
-        yield
-    finally:
-        await gateway.close()
+async def _close(stage: Stage) -> None:
+    async with asyncio.TaskGroup() as group:
+        for gateway in stage.gateways.values():
+            group.create_task(gateway.close())
+
+
+async def until(condition: Callable[[], bool], session: Session, seconds: float) -> bool:
+    """Wait for what the server has to start, answer by answer; tell whether it came in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await session.next_answer()
+    return condition()

@@ -6,14 +6,14 @@ and follows its profile.  RFC 8506 sections 5.2 to 5.6, TS 32.299 clauses 6.5 an
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
 from simulator.checks import SUCCESS
-from simulator.gateway import UNKNOWN_SESSION_ID, Exchange, Gateway, Unanswered
+from simulator.gateway import UNKNOWN_SESSION_ID, Change, Exchange, Gateway, Unanswered
 from simulator.messages import CreditRequest, Reason, ServiceKey, ServiceUnits, Volume
 from simulator.profile import Profile, RequestType, TerminationCause
+from simulator.quota import NEVER, Quota, QuotaState
 from simulator.settlement.messages import Cause, Counters
 from simulator.settlement.reading import Reading
 from simulator.wire import Avp, Message, text
@@ -22,10 +22,12 @@ ATTEMPTS: Final = 3
 """How often a CCR goes out before the gateway gives up: once, and twice with T set."""
 
 TOO_BUSY: Final = 3004
+
+TAKES_NOTHING: Final = frozenset({UNKNOWN_SESSION_ID, 5001, 5004, 5005, 5007, 5008, 5009, 5012, 5014})
+"""Besides 3xxx: codes to a report that the server has not taken, for its session or its form."""
+
 RETRY_SECONDS: Final = 0.3
 """The wait before a request that met 3004, or no answer, goes out again."""
-
-NEVER: Final = float("inf")
 
 CAUSES: Final = {
     Reason.THRESHOLD: Cause.THRESHOLD,
@@ -70,83 +72,17 @@ class SessionState(StrEnum):
     ENDED = "ended"
 
 
-class QuotaState(StrEnum):
-    NONE = "none"
-    ACTIVE = "active"
-    BLOCKED = "blocked"  # refused for now; a RAR or the Validity-Time asks again
-    FINAL = "final"  # the final units are used and reported; the same two ways lead back
-
-
-@dataclass(slots=True)
-class Quota:
-    """One service's quota and the use of it; all volumes in octets.
-
-    Attributes:
-        granted: the size of the newest grant; it replaces the one before.
-        threshold: octets that were left when a report is due; None waits for exhaustion.
-        final: whether the grant came with a Final-Unit-Indication.
-        expires_at: when the Validity-Time ends, on the session's clock.
-        used: use of the newest grant.
-        unreported: use since the last report.
-        reported: use in all reports the server has taken.
-    """
-
-    key: ServiceKey
-    state: QuotaState = QuotaState.NONE
-    granted: int = 0
-    threshold: int | None = None
-    final: bool = False
-    expires_at: float = NEVER
-    used: int = 0
-    unreported: Volume = field(default_factory=Volume)
-    reported: int = 0
-    result_code: int = 0
-
-    def report_at(self, profile: Profile) -> int:
-        """Return the use of the grant at which a report is due."""
-        if self.final:
-            return self.granted
-        if profile.report_percent is not None:
-            return self.granted * profile.report_percent // 100
-        if self.threshold is not None and self.threshold < self.granted:
-            return self.granted - self.threshold
-        return self.granted
-
-    def move(self, volume: Volume) -> None:
-        self.used += volume.total
-        self.unreported += volume
-
-    def count(self, sent: Volume | None) -> None:
-        """Book a report that the server has taken."""
-        if sent is not None:
-            self.reported += sent.total
-            self.unreported = Volume(self.unreported.up - sent.up, self.unreported.down - sent.down)
-
-    def take(self, given: Avp | None, now: float) -> None:
-        """Take the server's MSCC: a grant replaces the old one; without one there is nothing to use."""
-        grant = next(iter(given.all("Granted-Service-Unit")), None) if given else None
-        validity = given.number("Validity-Time") if given else None
-        self.result_code = given.number("Result-Code") or 0 if given else 0
-        self.expires_at = now + validity if validity else NEVER
-        self.granted = grant.number("CC-Total-Octets") or 0 if grant and self.result_code == SUCCESS else 0
-        self.used = self.unreported.total
-        self.threshold = given.number("Volume-Quota-Threshold") if given else None
-        self.final = bool(given and given.all("Final-Unit-Indication"))
-        if self.granted:
-            self.state = QuotaState.ACTIVE
-        elif self.state is not QuotaState.FINAL or self.result_code != SUCCESS:
-            self.state = QuotaState.BLOCKED
-
-
 class Session:
     """One credit-control session.  Its requests go out one after the other.
 
     Args:
         keys: the services it uses; the profile's default quota when none is named.
         meter: is told what was reported, where usage is signed.
+        attempts: how often a request goes out before the gateway gives up.
 
     Attributes:
         reported: octets in all reports that the server has taken, all services together.
+        last: the newest exchange.
     """
 
     def __init__(
@@ -157,6 +93,7 @@ class Session:
         clock: Clock | None = None,
         keys: tuple[ServiceKey, ...] = (),
         meter: Meter | None = None,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self.imsi = imsi
         self.state = SessionState.IDLE
@@ -166,6 +103,9 @@ class Session:
         self.reports = 0
         self.reported = Volume()
         self._meter = meter
+        self._attempts = attempts
+        self._asked: CreditRequest | None = None
+        self._unanswered: Message | None = None
         self._gateway = gateway
         self._clock = clock or Clock()
         self._number = 0
@@ -241,6 +181,52 @@ class Session:
             if self.open:
                 await self._update(self.quotas, Reason.FORCED_REAUTHORISATION)
 
+    async def say(
+        self,
+        request_type: RequestType,
+        units: list[ServiceUnits],
+        *,
+        number: int | None = None,
+        change: Change | None = None,
+    ) -> Exchange:
+        """Send one request once, whatever the session's state: it waits for no other, and may be out of order.
+
+        Args:
+            number: its CC-Request-Number; the next one when none is named.
+            change: what a gateway out of order makes of the request.
+
+        Raises:
+            Unanswered: there was no answer.
+        """
+        for unit in units:
+            self._quota(unit.key).move(unit.used or Volume())
+        request = self._request(request_type, units, number=number)
+        return self._take(request, await self._once(request, change))
+
+    async def repeat(self, *, told: bool = True) -> Exchange:
+        """Send the newest request again, as it was; if it had no answer yet, take the one that comes.
+
+        Args:
+            told: whether the T bit is set.
+
+        Raises:
+            Unanswered: there was no answer this time either.
+            RuntimeError: nothing was sent yet.
+        """
+        if self._unanswered is not None and self._asked is not None:
+            exchange = await self._gateway.resend(self._unanswered, told=told)
+            self._unanswered = None
+            return self._take(self._asked, exchange)
+        if self.last is None:
+            raise RuntimeError("there is nothing to repeat")
+        return await self._gateway.resend(self.last.request, told=told)
+
+    def move(self, gateway: Gateway) -> None:
+        """Go on through another gateway of the same make, as after a failover."""
+        self._gateway.leave(self.session_id)
+        self._gateway = gateway
+        gateway.attend(self.session_id, self)
+
     async def detach(self) -> None:
         """End because the subscriber does."""
         await self._end(TerminationCause.LOGOUT)
@@ -313,22 +299,37 @@ class Session:
         Raises:
             Unanswered: the last attempt had no answer either.
         """
-        request = CreditRequest(
+        request = self._request(request_type, units, cause)
+        return self._take(request, await self._persist(request))
+
+    def _request(
+        self,
+        request_type: RequestType,
+        units: list[ServiceUnits],
+        cause: TerminationCause | None = None,
+        number: int | None = None,
+    ) -> CreditRequest:
+        if number is None:
+            number = self._number
+        self._number = max(self._number, number + 1)
+        return CreditRequest(
             session_id=self.session_id,
             request_type=request_type,
-            number=self._number,
+            number=number,
             imsi=self.imsi,
             event_time=int(time.time()),
             services=tuple(units),
             termination_cause=cause,
             server_host=self._server_host,
         )
-        self._number += 1
-        exchange = await self._persist(request)
+
+    def _take(self, request: CreditRequest, exchange: Exchange) -> Exchange:
+        """Take an answer: what was reported is reported, and what is granted may be used."""
+        request_type, units = request.request_type, request.services
         self.last = exchange
         self._server_host = text(exchange.answer.octets("Origin-Host"))
         # An unknown session has nothing to charge, and 3xxx took nothing; any other answer means the report was taken.
-        if exchange.result_code != UNKNOWN_SESSION_ID and exchange.result_code // 1000 != 3:
+        if exchange.result_code not in TAKES_NOTHING and exchange.result_code // 1000 != 3:
             for unit in units:
                 self._quota(unit.key).count(unit.used)
                 self.reported += unit.used or Volume()
@@ -362,17 +363,28 @@ class Session:
 
     async def _persist(self, request: CreditRequest) -> Exchange:
         sent: Message | None = None
-        for _ in range(ATTEMPTS - 1):
+        for attempt in range(self._attempts):
             try:
-                exchange = await (self._gateway.resend(sent) if sent else self._gateway.credit_control(request))
+                exchange = await (self._gateway.resend(sent) if sent else self._once(request))
             except Unanswered as error:
                 sent = error.request
+                if attempt == self._attempts - 1:
+                    raise
             else:
-                if exchange.result_code != TOO_BUSY:
+                self._unanswered = None
+                if exchange.result_code != TOO_BUSY or attempt == self._attempts - 1:
                     return exchange
                 sent = exchange.request
             await asyncio.sleep(RETRY_SECONDS)
-        return await (self._gateway.resend(sent) if sent else self._gateway.credit_control(request))
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _once(self, request: CreditRequest, change: Change | None = None) -> Exchange:
+        """Send a request once, and remember it while it has no answer."""
+        try:
+            return await self._gateway.credit_control(request, change)
+        except Unanswered as error:
+            self._asked, self._unanswered = request, error.request
+            raise
 
 
 def _part(volume: Volume, octets: int) -> Volume:

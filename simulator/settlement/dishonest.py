@@ -20,6 +20,10 @@ ABOVE: Final = 10**12
 WITHIN: Final = 1
 """Fewer than any tolerance above 0."""
 
+NEAR_MS: Final = 4 * 60_000
+FAR_MS: Final = 10 * 60_000
+"""On this side and on that of the five minutes by which clocks may differ."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
@@ -167,6 +171,19 @@ def doubled(said: Stream, pair: Pair) -> Iterator[Sent]:
         yield from (one, one, Sent(again, ACCEPTED, one.octets))
 
 
+def skewed(sgw_ms: int, miner_ms: int, code: str) -> Lie:
+    """Date usage by clocks that go wrong: the SGW's by so much, the miner's by so much, in milliseconds."""
+
+    def lie(said: Stream, pair: Pair) -> Iterator[Sent]:
+        counted = 0
+        for number, one in enumerate(_chained(_dated(one, sgw_ms, miner_ms) for one in said), 1):
+            expected = ACCEPTED if isinstance(one.report, SessionInit) else code
+            counted = _octets(one) if expected == ACCEPTED else counted
+            yield Sent(_countersigned(one, pair, number), expected, counted)
+
+    return lie
+
+
 SCHEMES: Final = (
     Scheme("sgw-inflates", "SGW", "counts far more than was granted", inflated(ABOVE, "over_grant")),
     Scheme("sgw-equivocates", "SGW", "signs two reports with one seq", equivocal),
@@ -176,6 +193,10 @@ SCHEMES: Final = (
     Scheme("miner-poses", "miner", "signs in the SGW's place", posing),
     Scheme("miner-redirects", "miner", "countersigns for another channel", redirected),
     Scheme("miner-doubles", "miner", "sends each report three times", doubled),
+    Scheme("sgw-clock-near", "SGW", "has a clock that is four minutes fast", skewed(NEAR_MS, 0, ACCEPTED)),
+    Scheme("sgw-clock-ahead", "SGW", "has a clock that is ten minutes fast", skewed(FAR_MS, 0, "clock")),
+    Scheme("miner-clock-ahead", "miner", "has a clock that is ten minutes fast", skewed(0, FAR_MS, "clock")),
+    Scheme("both-clocks-ahead", "both", "date what will be used", skewed(FAR_MS, FAR_MS, "clock")),
     Scheme("both-replay", "both", "sign usage once for each of two channels", replayed),
     Scheme("both-inflate", "both", "count far more than was granted", inflated(ABOVE, "over_grant")),
     Scheme("both-within", "both", "count a little more than was told over Gy", inflated(WITHIN, ACCEPTED)),
@@ -234,6 +255,13 @@ def _more(said: Said, octets: int) -> Said:
     if isinstance(said.report, SessionInit):
         return said
     return replace(said, report=replace(said.report, octets=said.report.octets.plus(Counters(octets, 0))))
+
+
+def _dated(said: Said, sgw_ms: int, miner_ms: int) -> Said:
+    if isinstance(said.report, SessionInit):
+        return said
+    report = replace(said.report, measured_at_ms=said.report.measured_at_ms + sgw_ms)
+    return Said(report, said.at_ms + miner_ms)
 
 
 def _octets(said: Said) -> int:

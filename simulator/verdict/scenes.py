@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from simulator.checks import Rule
 from simulator.profile import RequestType
@@ -16,19 +16,6 @@ from simulator.verdict.plot import histogram, rate
 PERCENTILES: Final = (50, 90, 99, 99.9)
 HOLDS: Final = Mark(True, "holds")
 BROKEN: Final = Mark(False, "broken")
-
-
-class Expectation(Protocol):
-    """The step of a scene, what was expected there, and whether it held."""
-
-    @property
-    def step(self) -> str: ...
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def held(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +67,8 @@ class Verdict:
         return Section(title="Scenes", told=told, parts=[Table(caption="all scenes", columns=columns, rows=rows)])
 
 
-def expectations(record: Record) -> Sequence[Expectation]:
-    """Give what the scene expected step by step; nothing where the record keeps no such list."""
-    found: Sequence[Expectation] = getattr(record, "expectations", ())
-    return found
-
-
 def _holds(outcome: Outcome) -> bool:
-    return outcome.passed and all(one.held for one in expectations(outcome.record))
+    return outcome.passed and all(one.held for one in outcome.record.expectations)
 
 
 def _rules(record: Record) -> Iterator[tuple[Rule, int, int]]:
@@ -104,7 +85,7 @@ def _described(outcome: Outcome) -> dict[str, Any]:
         "profile": outcome.profile.name,
         "holds": _holds(outcome),
         "seconds": round(outcome.seconds, 3),
-        "expectations": [{"step": one.step, "text": one.text, "held": one.held} for one in expectations(record)],
+        "expectations": [{"step": one.step, "text": one.text, "held": one.held} for one in record.expectations],
         "rules": [
             {"rule": rule, "looked": looked, "kept": looked - broken, "broken": broken}
             for rule, looked, broken in _rules(record)
@@ -145,7 +126,7 @@ def _cases(outcome: Outcome) -> Iterator[Case]:
     name, record = outcome.scenario.name, outcome.record
     failures = [str(one) for one in record.violations]
     yield Case(group=name, name="scene", seconds=outcome.seconds, failures=failures, told=outcome.scenario.shows)
-    for one in expectations(record):
+    for one in record.expectations:
         told = f"{one.step}: {one.text}"
         yield Case(group=name, name=told, failures=() if one.held else [f"{told}: not so"])
     for rule, looked, broken in _rules(record):
@@ -160,7 +141,7 @@ def _section(outcome: Outcome) -> Section:
     record = outcome.record
     milliseconds = [1000 * one for one in record.latencies]
     parts: list[Any] = []
-    if expected := expectations(record):
+    if expected := record.expectations:
         rows = [(one.step, one.text, HOLDS if one.held else BROKEN) for one in expected]
         parts.append(Table(caption="expectations", columns=("step", "expected", "verdict"), rows=rows))
     if record.violations:

@@ -6,7 +6,6 @@ import pytest
 from gy_peer import CreditServer
 from typer.testing import CliRunner
 
-import simulator.scenarios  # noqa: F401  (enters the scenes)
 from simulator.accounts import Accounts, ApiUnreachable, Balance, Tariff
 from simulator.board import faults, masked, money_bar, quota_bar
 from simulator.checks import Rule
@@ -15,15 +14,17 @@ from simulator.gateway import Gateway
 from simulator.messages import Identity, ServiceKey
 from simulator.population import HomeOperator
 from simulator.profile import MAGMA, PROFILES, STANDARD
+from simulator.quota import Quota, QuotaState
 from simulator.record import LATENCIES_KEPT, Record
-from simulator.scenario import SCENARIOS, NeedsAccounts, Outcome, play
-from simulator.subscriber import Quota, QuotaState, Session
+from simulator.scenario import Lacking, Outcome, play
+from simulator.script.library import FOLDER, find, shipped
+from simulator.subscriber import Session
 
 WITHOUT_MONEY = ["attach", "quota-update", "validity-time", "ue-termination", "network-termination"]
 
 
 def outcome_of(server: CreditServer, name: str, **how: object) -> Outcome:
-    return asyncio.run(play(SCENARIOS[name], "127.0.0.1", server.port, **how))
+    return asyncio.run(play(find(name), "127.0.0.1", server.port, **how))
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
@@ -37,7 +38,7 @@ def test_a_good_server_passes(server, name, profile):
 def test_a_server_that_answers_a_repeat_otherwise_fails(server):
     """python-diameter answers 5012 to a repeated CCR; the scene has to see it."""
     outcome = outcome_of(server, "repeated-termination")
-    assert Rule.RESULT in {violation.rule for violation in outcome.record.violations}
+    assert Rule.REPEAT in {violation.rule for violation in outcome.record.violations}
 
 
 def test_a_server_that_refuses_fails_the_attach(server):
@@ -46,9 +47,32 @@ def test_a_server_that_refuses_fails_the_attach(server):
     assert broken == {Rule.RESULT, Rule.GRANT_MISSING}
 
 
+def test_what_is_stated_is_kept_step_by_step(server):
+    expected = outcome_of(server, "attach").record.expectations
+    assert [(one.step, one.text) for one in expected] == [
+        ("line 9, attach: first", "2001"),
+        ("line 9, attach: first", "a grant of at least 1"),
+        ("line 9, attach: first", "the session open"),
+        ("line 11, detach: first", "2001"),
+        ("line 11, detach: first", "0 octets reported"),
+    ]
+    assert all(one.held for one in expected)
+
+
 def test_a_scene_of_money_needs_the_api(server):
-    with pytest.raises(NeedsAccounts):
+    with pytest.raises(Lacking, match="exhaustion moves money: name the API with --api"):
         outcome_of(server, "exhaustion")
+
+
+def test_a_second_gateway_that_is_not_let_in_leaves_a_scenario_out(server, tmp_path):
+    """python-diameter knows one peer by name and refuses all others."""
+    file = tmp_path / "two.yaml"
+    file.write_text("scenario: two\nshows: two\ngateways: {one: {}, other: {}}\nsteps:\n  - watchdog: one\n")
+    with pytest.raises(Lacking, match=r"two needs a second gateway, and the server refused other\.sgw\."):
+        outcome_of(server, str(file))
+    code, shown = run("run", str(file), "attach", "--port", str(server.port))
+    assert code == 0, shown
+    assert "left out: two needs a second gateway" in shown
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -57,8 +81,11 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_the_command_line_passes_and_fails(server):
-    code, shown = run("run", "attach", "quota-update", "--port", str(server.port))
+    code, shown = run("run", "attach", str(FOLDER / "quota-update.yaml"), "--port", str(server.port))
     assert code == 0, shown
+    code, shown = run("run", "attach", "exhaustion", "--port", str(server.port))
+    assert code == 0, shown
+    assert "left out: exhaustion moves money: name the API with --api" in shown
     code, shown = run("run", "repeated-termination", "--port", str(server.port))
     assert code == 1, shown
 
@@ -79,7 +106,14 @@ def test_the_command_line_tells_wrong_use_from_a_missing_server(free_port):
 def test_every_scene_is_listed():
     code, shown = run("list")
     assert code == 0
-    assert all(name in shown for name in SCENARIOS)
+    listed = {line.split()[0]: line for line in shown.splitlines()}
+    assert list(listed) == list(shipped())
+    assert "(needs --api, --sign)" in listed["signed-session"]
+
+
+def test_the_procedures_of_the_proposal_are_played():
+    played = {script.procedure for script in shipped().values()}
+    assert {f"3.2.{number}" for number in range(1, 6)} <= played
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 import re
 from html.parser import HTMLParser
 from types import SimpleNamespace
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
@@ -44,12 +43,6 @@ class WellFormed(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
-
-
-class Expectation(NamedTuple):
-    step: str
-    text: str
-    held: bool
 
 
 def parsed(html: str) -> WellFormed:
@@ -98,10 +91,10 @@ def test_what_is_broken_is_counted_beyond_what_is_kept() -> None:
 
 
 def test_expectations_are_told_one_by_one() -> None:
-    class WithExpectations(Record):
-        expectations = (Expectation("attach", "a grant", held=True), Expectation("detach", "2001", held=False))
-
-    verdict = a_verdict(WithExpectations())
+    record = Record()
+    record.expected("attach", "a grant", held=True)
+    record.expected("detach", "2001", held=False)
+    verdict = a_verdict(record)
     assert not verdict.holds
     cases = ElementTree.fromstring(verdict.to_junit()).findall(".//testcase")
     assert [one.get("name") for one in cases[:3]] == ["scene", "attach: a grant", "detach: 2001"]

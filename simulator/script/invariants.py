@@ -1,0 +1,79 @@
+"""What holds at a scenario's end, after every session has ended: the books, and the receipts."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from simulator.accounts import Balance
+from simulator.checks import Rule
+from simulator.scenario import Operator, Stage
+
+STEP: Final = "invariants"
+
+SETTLED_SECONDS: Final = 3.0
+"""How long the books may trail behind the last CCA."""
+
+LOOK_SECONDS: Final = 0.05
+
+Invariant = Callable[[Stage], Awaitable[None]]
+
+
+async def balance_adds_up(stage: Stage) -> None:
+    """credited = available + reserved + consumed, and nothing below zero."""
+    for operator in stage.operators.values():
+        shown = await stage.balance(operator)
+        text = f"credited = available + reserved + consumed of {operator.name}"
+        stage.expect(shown.adds_up, Rule.MONEY, STEP, text, str(shown))
+
+
+async def charged_as_reported(stage: Stage) -> None:
+    """What is consumed or owed is the tariff's price of the octets reported."""
+    for operator in stage.operators.values():
+        due = stage.due(operator)
+        shown = await _settled(stage, operator, partial(_is_charged, due))
+        charged = shown.consumed + shown.overrun
+        text = f"{due:,} credits charged to {operator.name}"
+        stage.expect(charged == due, Rule.MONEY, STEP, text, f"{charged:,} are")
+
+
+async def nothing_reserved(stage: Stage) -> None:
+    """No reservation outlives its session."""
+    for operator in stage.operators.values():
+        shown = await _settled(stage, operator, lambda shown: shown.reserved == 0)
+        text = f"nothing reserved of {operator.name}"
+        stage.expect(shown.reserved == 0, Rule.MONEY, STEP, text, f"{shown.reserved:,} are")
+
+
+async def receipts_prove(stage: Stage) -> None:
+    """Each octet reported is signed, and each receipt is in the log."""
+    if stage.around.signed is None:
+        return
+    metered = [session for session in stage.sessions if session.metered]
+    found = await stage.around.signed.check(metered)
+    stage.record.expected(STEP, f"receipts for what {len(metered)} sessions reported", held=not found)
+    stage.record.broken(found)
+
+
+INVARIANTS: Final[dict[str, Invariant]] = {
+    "balance_adds_up": balance_adds_up,
+    "charged_as_reported": charged_as_reported,
+    "nothing_reserved": nothing_reserved,
+    "receipts_prove": receipts_prove,
+}
+"""Besides, no rule of `simulator.checks` is broken by any answer: that always holds, and needs no mention."""
+
+
+def _is_charged(due: int, shown: Balance) -> bool:
+    return shown.consumed + shown.overrun == due
+
+
+async def _settled(stage: Stage, operator: Operator, condition: Callable[[Balance], bool]) -> Balance:
+    """Read a balance until it is as it should be, or the time for that is over."""
+    until = time.monotonic() + SETTLED_SECONDS / stage.clock.scale
+    while True:
+        shown = await stage.balance(operator)
+        if condition(shown) or time.monotonic() > until:
+            return shown
+        await asyncio.sleep(LOOK_SECONDS)
