@@ -1,5 +1,6 @@
 """Probes of credit control: sessions, services, events.  RFC 8506 sections 5 and 6, TS 32.299 clause 6."""
 
+from dataclasses import replace
 from typing import Final
 
 from simulator.conformance import rules
@@ -77,6 +78,23 @@ def identifier(examiner: Examiner) -> None:
     with examiner.opened() as link:
         session_id = opened_session(examiner, link, ServiceUnits(key=ServiceKey(1, 1), wanted=True))
         end(examiner, link, session_id, 1)
+
+
+def keyless(examiner: Examiner) -> None:
+    """One quota for the whole bearer, as Open5GS asks for it."""
+    with examiner.opened() as link:
+        session_id = opened_session(examiner, link, ServiceUnits(key=ServiceKey(), wanted=True))
+        end(examiner, link, session_id, 1)
+
+
+def any_order(examiner: Examiner) -> None:
+    with examiner.opened() as link:
+        session_id = examiner.session_id()
+        request = examiner.ccr(RequestType.INITIAL, session_id, 0)
+        first, *others = request.avps
+        cca = examiner.ask(link, replace(request, avps=(first, *reversed(others))))
+        if accepted(examiner, rules.ANY_ORDER, cca):
+            end(examiner, link, session_id, 1)
 
 
 def report_only(examiner: Examiner) -> None:

@@ -90,8 +90,8 @@ class Examiner:
     _got: bytes = b""
 
     def look(self, rule: Rule, held: bool, detail: str = "") -> bool:
-        """Note whether a rule holds in the newest exchange, and give that back."""
-        self.looks.append(Look(rule, held, self.probe, detail, self._sent, self._got))
+        """Note whether a rule holds in the newest exchange, and give that back; `detail` is what is seen where not."""
+        self.looks.append(Look(rule, held, self.probe, "" if held else detail, self._sent, self._got))
         return held
 
     def _look_all(self, seen: Iterable[Seen]) -> None:
