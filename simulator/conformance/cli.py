@@ -17,6 +17,7 @@ from simulator.verdict.files import HtmlFile, JsonFile, JunitFile, write
 EXIT_BROKEN: Final = 1
 EXIT_UNREACHABLE: Final = 4
 IMSI_DIGITS: Final = 15
+PROBES_NAMED: Final = 3
 _GRAVITY: Final = {
     Severity.MUST: (Severity.MUST,),
     Severity.SHOULD: (Severity.MUST, Severity.SHOULD),
@@ -83,8 +84,14 @@ def _show(report: Report) -> None:
         head = f"✘ {rule.severity:<7}{rule.name:<24}{rule.asks}  ({rule.source})"
         _console.print(head, style="red" if rule.severity is Severity.MUST else "yellow", highlight=False, markup=False,
                        soft_wrap=True)  # fmt: skip
-        for detail, probe in dict.fromkeys((one.detail, one.probe) for one in report.faults(rule)):
-            _console.print(f"    {probe}: {detail}", highlight=False, markup=False, soft_wrap=True)
+        probes: dict[str, list[str]] = {}
+        for one in report.faults(rule):
+            probes.setdefault(one.detail, []).append(one.probe)
+        for detail, where in probes.items():
+            seen = list(dict.fromkeys(where))
+            more = f" and {len(seen) - PROBES_NAMED} more" if len(seen) > PROBES_NAMED else ""
+            told = f"    {detail}  ({', '.join(seen[:PROBES_NAMED])}{more})"
+            _console.print(told, highlight=False, markup=False, soft_wrap=True)
     for probe, why in report.not_played:
         _console.print(f"- {probe} was not played: {why}", highlight=False, markup=False, soft_wrap=True)
     unseen = [rule.name for rule in RULES.values() if report.state(rule) is State.NOT_SEEN]

@@ -1,5 +1,6 @@
 """Probes of credit control: sessions, services, events.  RFC 8506 sections 5 and 6, TS 32.299 clause 6."""
 
+from dataclasses import replace
 from typing import Final
 
 from simulator.conformance import rules
@@ -13,6 +14,9 @@ from simulator.profile import RequestType
 from simulator.wire import avp
 
 UNKNOWN_SESSION_ID: Final = 5002
+OF_SUBSCRIBERS: Final = frozenset({4010, 4011, 4012, 5003, 5006, 5030, 5031})
+"""Codes that speak of the subscriber or the credit: the server does its work, and a probe sees no more."""
+
 CHECK_BALANCE: Final = 2
 PRICE_ENQUIRY: Final = 3
 CHECK_BALANCE_RESULT: Final = 422
@@ -27,9 +31,16 @@ def opened_session(examiner: Examiner, link: Link, *units: ServiceUnits) -> byte
     """
     session_id = examiner.session_id()
     cca = examiner.ask(link, examiner.ccr(RequestType.INITIAL, session_id, 0, *units))
-    if cca is None or not examiner.look(rules.INITIAL, cca.code == SUCCESS, f"Result-Code {cca.code}"):
-        raise NotOpen("no CCR-I was answered 2001")
+    if not accepted(examiner, rules.INITIAL, cca):
+        raise NotOpen("no CCR-I was answered 2001" if cca is None else f"a CCR-I was answered {cca.code}")
     return session_id
+
+
+def accepted(examiner: Examiner, rule: Rule, cca: Answer | None) -> bool:
+    """Tell whether a CCR-I opened a session, and hold it against the rule unless the subscriber was refused."""
+    if cca is None or cca.code in OF_SUBSCRIBERS:
+        return False
+    return examiner.look(rule, cca.code == SUCCESS, f"Result-Code {cca.code}")
 
 
 def ask(examiner: Examiner, link: Link, rule: Rule, kind: RequestType, session_id: bytes, number: int,
@@ -67,6 +78,23 @@ def identifier(examiner: Examiner) -> None:
     with examiner.opened() as link:
         session_id = opened_session(examiner, link, ServiceUnits(key=ServiceKey(1, 1), wanted=True))
         end(examiner, link, session_id, 1)
+
+
+def keyless(examiner: Examiner) -> None:
+    """One quota for the whole bearer, as Open5GS asks for it."""
+    with examiner.opened() as link:
+        session_id = opened_session(examiner, link, ServiceUnits(key=ServiceKey(), wanted=True))
+        end(examiner, link, session_id, 1)
+
+
+def any_order(examiner: Examiner) -> None:
+    with examiner.opened() as link:
+        session_id = examiner.session_id()
+        request = examiner.ccr(RequestType.INITIAL, session_id, 0)
+        first, *others = request.avps
+        cca = examiner.ask(link, replace(request, avps=(first, *reversed(others))))
+        if accepted(examiner, rules.ANY_ORDER, cca):
+            end(examiner, link, session_id, 1)
 
 
 def report_only(examiner: Examiner) -> None:

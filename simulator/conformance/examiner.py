@@ -27,6 +27,9 @@ from simulator.messages import (
 from simulator.profile import STANDARD, RequestType, TerminationCause
 from simulator.wire import Avp, Flag, Malformed, Message, avp, text
 
+PAUSE_SECONDS: Final = 0.02
+"""Between the pieces of a message, so that each is a segment of its own."""
+
 TRIES: Final = 4
 TRY_AGAIN_SECONDS: Final = 0.5
 """A server may need a moment to see that the connection before has ended."""
@@ -87,8 +90,8 @@ class Examiner:
     _got: bytes = b""
 
     def look(self, rule: Rule, held: bool, detail: str = "") -> bool:
-        """Note whether a rule holds in the newest exchange, and give that back."""
-        self.looks.append(Look(rule, held, self.probe, detail, self._sent, self._got))
+        """Note whether a rule holds in the newest exchange, and give that back; `detail` is what is seen where not."""
+        self.looks.append(Look(rule, held, self.probe, "" if held else detail, self._sent, self._got))
         return held
 
     def _look_all(self, seen: Iterable[Seen]) -> None:
@@ -191,9 +194,8 @@ class Examiner:
             is_mirrored: whether the request is whole enough for its answer to mirror it.
         """
         octets = request if isinstance(request, bytes) else request.encode()
-        self._sent, self._got = octets, b""
         began = time.perf_counter()
-        link.send(octets)
+        self.send(link, octets)
         came = self.hear(link)
         if came is None:
             if is_mirrored and not (link.is_closed and may_close):
@@ -208,6 +210,14 @@ class Examiner:
             if isinstance(request, Message):
                 self._look_all(credit_control(request, got, self.server_host))
         return got
+
+    def send(self, link: Link, *octets: bytes) -> None:
+        """Send a request in one piece or several, without waiting for its answer."""
+        self._sent, self._got = b"".join(octets), b""
+        for number, part in enumerate(octets):
+            if number:
+                time.sleep(PAUSE_SECONDS)
+            link.send(part)
 
     def hear(self, link: Link) -> bytes | None:
         """Give the next answer; what the server asks meanwhile is answered."""

@@ -76,7 +76,7 @@ def early(examiner: Examiner) -> None:
         pass
     link = examiner.connect()
     request = examiner.ccr(RequestType.INITIAL, examiner.session_id(), 0)
-    link.send(request.encode())
+    examiner.send(link, request.encode())
     came = examiner.hear(link)
     got = examiner.judge(request.encode(), came) if came is not None else None
     examiner.look(rules.EARLY, got is None or got.code != SUCCESS, "the CCR was answered 2001")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from simulator.conformance import rules
 from simulator.conformance.answers import SUCCESS
-from simulator.conformance.credit import end, opened_session
+from simulator.conformance.credit import accepted, end, opened_session
 from simulator.conformance.examiner import Examiner
 from simulator.conformance.link import Link
 from simulator.conformance.octets import Answer
@@ -38,8 +38,7 @@ def t_alone(examiner: Examiner) -> None:
         session_id = examiner.session_id()
         request = examiner.ccr(RequestType.INITIAL, session_id, 0)
         cca = examiner.ask(link, replace(request, flags=request.flags | Flag.RETRANSMITTED))
-        if cca is not None:
-            examiner.look(rules.T_ALONE, cca.code == SUCCESS, f"Result-Code {cca.code}")
+        if accepted(examiner, rules.T_ALONE, cca):
             end(examiner, link, session_id, 1)
 
 

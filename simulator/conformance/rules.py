@@ -107,6 +107,8 @@ PRICE_ENQUIRY = _rule(
     _MUST, "price-enquiry", "RFC 8506 6.1", "A price enquiry that is answered 2001 says Cost-Information"
 )
 
+ANY_ORDER = _rule(_MUST, "any-order", "RFC 6733 3.2, 8.8", "AVPs behind the Session-Id may come in any order")
+
 # Repeats
 REPEAT = _rule(_MUST, "repeat", "RFC 8506 6.5, RFC 6733 5.5.4", "A repeat with T is answered as the first time")
 REPEAT_ELSEWHERE = _rule(
@@ -137,6 +139,7 @@ REALM = _rule(_SHOULD, "realm-not-served", "RFC 6733 7.1.3", "A foreign Destinat
 UNKNOWN_MANDATORY = _rule(_MUST, "unknown-mandatory", "RFC 6733 4.1, 7.1.5", "An unknown AVP with M is answered 5001")
 UNKNOWN_OPTIONAL = _rule(_MUST, "unknown-optional", "RFC 6733 4.1", "An unknown AVP without M is passed over")
 MISSING = _rule(_MUST, "missing-avp", "RFC 6733 7.1.5, RFC 8506 3.1", "A CCR without an AVP it needs is answered 5005")
+FORBIDDEN = _rule(_SHOULD, "forbidden-avp", "RFC 6733 7.1.5, RFC 8506 10.1", "A Result-Code in a CCR is answered 5008")
 TWICE = _rule(_MUST, "avp-twice", "RFC 6733 7.1.5, RFC 8506 10.1", "A second CC-Request-Number is answered 5009")
 VALUE = _rule(_MUST, "invalid-value", "RFC 6733 7.1.5", "An undefined CC-Request-Type is answered 5004")
 AVP_LENGTH = _rule(
@@ -146,7 +149,7 @@ AVP_LENGTH = _rule(
     "An AVP whose length is impossible is answered 5014, or the connection closed",
 )
 TYPE_LENGTH = _rule(_SHOULD, "type-length", "RFC 6733 7.1.5", "An Unsigned32 of three octets is answered 5014 or 5004")
-FAILED_AVP = _rule(_MUST, "failed-avp", "RFC 6733 7.1.5, 7.5", "5001, 5004, 5005, 5009 name the AVP in Failed-AVP")
+FAILED_AVP = _rule(_MUST, "failed-avp", "RFC 6733 7.1.5, 7.5", "5001, 5004, 5005, 5008, 5009 name it in Failed-AVP")
 
 OF_CHECKS: Final = {
     Check.MISSING_AVP: _rule(

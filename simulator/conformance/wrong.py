@@ -11,11 +11,13 @@ from simulator.conformance.octets import Answer, appended, raw_avp, with_header
 from simulator.conformance.rules import Rule
 from simulator.messages import device_watchdog_request
 from simulator.profile import RequestType
-from simulator.wire import Flag, Message, avp
+from simulator.wire import Avp, Flag, Message, avp
 
 UNUSED_COMMAND: Final = 8_388_000
 UNUSED_APPLICATION: Final = 16_770_000
 UNUSED_AVP: Final = 15_999
+UNUSED_VENDOR: Final = 4_194_303
+RESULT_CODE: Final = 268
 CC_REQUEST_NUMBER: Final = 415
 CC_REQUEST_TYPE: Final = 416
 NEEDED: Final = {
@@ -49,8 +51,14 @@ def realm(examiner: Examiner) -> None:
 
 def unknown_avps(examiner: Examiner) -> None:
     with examiner.opened() as link:
-        request = plus(_ccr(examiner), unknown(UNUSED_AVP, b"what is this", is_mandatory=True))
-        _refused(examiner, link, request, rules.UNKNOWN_MANDATORY, 5001, failed=UNUSED_AVP)
+        stranger = unknown(UNUSED_AVP, b"what is this", is_mandatory=True)
+        of_vendor = replace(stranger, vendor=UNUSED_VENDOR, flags=0xC0)
+        for what, request in (
+            ("in the command", plus(_ccr(examiner), stranger)),
+            ("of a vendor", plus(_ccr(examiner), of_vendor)),
+            ("in a group", plus(_ccr(examiner), _service_with(stranger))),
+        ):
+            _refused(examiner, link, request, rules.UNKNOWN_MANDATORY, 5001, failed=UNUSED_AVP, what=what)
         session_id = examiner.session_id()
         initial = examiner.ccr(RequestType.INITIAL, session_id, 0)
         cca = examiner.ask(link, plus(initial, unknown(UNUSED_AVP, b"never mind", is_mandatory=False)))
@@ -73,6 +81,12 @@ def twice(examiner: Examiner) -> None:
         _refused(examiner, link, request, rules.TWICE, 5009, failed=CC_REQUEST_NUMBER)
 
 
+def forbidden(examiner: Examiner) -> None:
+    with examiner.opened() as link:
+        request = plus(_ccr(examiner), avp("Result-Code", SUCCESS))
+        _refused(examiner, link, request, rules.FORBIDDEN, 5008, failed=RESULT_CODE)
+
+
 def values(examiner: Examiner) -> None:
     with examiner.opened() as link:
         for value in (0, 77):
@@ -91,6 +105,10 @@ def type_length(examiner: Examiner) -> None:
     octets = appended(changed(_ccr(examiner), "CC-Request-Number").encode(), raw_avp(CC_REQUEST_NUMBER, bytes(3)))
     with examiner.opened() as link:
         _refused(examiner, link, octets, rules.TYPE_LENGTH, 5014, 5004, may_close=True)
+
+
+def _service_with(member: Avp) -> Avp:
+    return avp("Multiple-Services-Credit-Control", [avp("Rating-Group", 2), avp("Requested-Service-Unit", []), member])
 
 
 def _ccr(examiner: Examiner) -> Message:

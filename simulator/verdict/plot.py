@@ -4,6 +4,7 @@ Each has a title and a sentence for those who do not see it; the page puts the f
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -99,7 +100,7 @@ def histogram(title: str, milliseconds: Sequence[float]) -> Plot:
     edges = [2.0**power for power in range(-6, 17)]
     counts = [0.0] * (len(edges) + 1)
     for one in milliseconds:
-        counts[next((place for place, edge in enumerate(edges) if one <= edge), len(edges))] += 1
+        counts[bisect_left(edges, one)] += 1
     used = [place for place, count in enumerate(counts) if count]
     chosen = range(used[0], used[-1] + 1) if used else range(0)
     labels = [f"≤{edges[place]:.3g}" if place < len(edges) else f">{edges[-1]:.3g}" for place in chosen]

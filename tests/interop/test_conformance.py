@@ -22,6 +22,7 @@ OF_A_SERVER_THAT_KEEPS_NOTHING = {
     "check-balance",
     "price-enquiry",
     "invalid-value",  # both stacks leave enumerated values to the application
+    "forbidden-avp",  # and what else may stand in a request
     "services",  # Service-Identifier is not given back
 }
 
@@ -52,6 +53,12 @@ OF_FREE_DIAMETER = {
     "missing-avp": "without Destination-Realm a request is answered 3001",
 }
 
+SOMETIMES = {
+    # freeDiameter closes on a DWR of 71 octets; now and then it answers first, with R set.
+    "freediameter": {"bad-message-length", "answer-bits"},
+    "python-diameter": set(),
+}
+
 
 def probed(server: str, folder: Path) -> Report:
     with SERVERS[server](folder, 1) as running:
@@ -70,7 +77,8 @@ def test_what_a_stack_departs_from_is_found_and_nothing_else(
     report = probed(server, tmp_path)
     assert report.not_played == []
     seen = {rule.name: [one.detail for one in report.faults(rule)] for rule in report.broken()}
-    assert seen.keys() == departs.keys() | OF_A_SERVER_THAT_KEEPS_NOTHING, seen
+    wanted = departs.keys() | OF_A_SERVER_THAT_KEEPS_NOTHING
+    assert wanted <= seen.keys() <= wanted | SOMETIMES[server], seen
 
 
 def test_ours_departs_from_nothing(tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ def test_the_product_breaks_no_rule(server: OcsServer, tmp_path: Path) -> None:
     assert ElementTree.parse(tmp_path / "junit").getroot().get("failures") == "0"
 
 
+def test_a_subscriber_without_credit_is_no_fault_of_the_server(server: OcsServer, tmp_path: Path) -> None:
+    address = f"127.0.0.1:{server.gy_port}"
+    unknown = ("--imsi-prefix", "99999", "--fail-on", "may")
+    code, shown = sim(server, "conformance", address, *unknown, *reports(tmp_path))
+    assert code == 0, shown
+    told = json.loads((tmp_path / "json").read_text())
+    assert "a session" in {one["probe"] for one in told["not_played"]}
+    assert {"initial", "update", "repeat"} <= {one["rule"] for one in told["rules"] if one["state"] == "not seen"}
+
+
 def test_every_octet_of_a_load_is_charged(server: OcsServer, tmp_path: Path) -> None:
     assert server.process is not None
     code, shown = sim(
