@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from ocs.errors import BadConfiguration, Conflict, InvalidInput, NotFound, OcsError, RefusedByPolicy, Unavailable
-from ocs.shell.config import Config, parse_listen
+from ocs.shell.config import Config
+from ocs.shell.config_values import parse_listen
 from ocs.shell.config_file import load
 
 TIMEOUT_SECONDS: Final = 30.0

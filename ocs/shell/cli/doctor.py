@@ -22,7 +22,8 @@ from ocs.shell.books.books import check_version
 from ocs.shell.cli.client import connect
 from ocs.shell.cli.options import ConfigOption
 from ocs.shell.cli.output import Output, OutputOption, show
-from ocs.shell.config import Config, Tls, UsageTls, parse_listen
+from ocs.shell.config import Config, Tls, UsageTls
+from ocs.shell.config_values import parse_listen
 from ocs.shell.config_file import load
 from ocs.shell.store import snapshot
 from ocs.shell.store.archive import Archive

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Final
 
 from ocs.errors import BadConfiguration
-from ocs.shell.config import Gy, parse_listen
+from ocs.shell.config import Gy
+from ocs.shell.config_values import parse_listen
 from ocs.shell.core.diameter_tcp import DiameterConnection, Host
 from ocs.shell.core.tls import Handshakes, TlsDoor
 from ocs.shell.listening_socket import ListeningSocket

@@ -56,8 +56,10 @@ CLOCK_JUMP_MS: Final = 2 * SECOND
 """More than what keeps a clock right would set it by at once: somebody has set it, or the machine was asleep."""
 
 SWITCH_INTERVAL_SECONDS: Final = 0.0001
-"""The journal thread gets the interpreter back quickly after its sync; the default of 5 ms would be the commit time.  Each
-time the loop lets go of it for a system call the wait begins anew, so it is shorter than what lies between two of them."""
+"""The journal thread gets the interpreter back quickly after its sync; the default of 5 ms would be the commit time.
+
+Each time the loop lets go of it for a system call the wait begins anew: it is shorter than what is between two of them.
+"""
 
 OUT_OF_MEMORY: Final = b"there is no memory left; nothing is answered any more, stopping\n"
 

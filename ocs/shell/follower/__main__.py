@@ -33,6 +33,7 @@ from ocs.shell.follower.owner import Owner
 from ocs.shell.follower.public_log import PublicLog, origin_of
 from ocs.shell.follower.reading import Reading
 from ocs.shell.follower.usage_door import UsageDoor, Verdicts
+from ocs.shell.follower.witnessing import Witnessing
 from ocs.shell.frame import frame, read_frame
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.listening_socket import ListeningSocket
@@ -86,6 +87,7 @@ class Follower:
             ChannelFiles(folder.log),
             origin_of(config.usage.network, config.origin_host),
             key_file.load(folder.log_key),
+            lambda: reading.fold.state.signed.witnessed,
         )
         self.usage = UsageDoor(
             config.usage.network,
@@ -99,6 +101,7 @@ class Follower:
             lambda: UnixMillis(time.time_ns() // 1_000_000),
         )
         self.owner = Owner(config.usage, key_file.load(folder.owner_key), lambda: reading.fold.state, self.command)
+        self.witnessing = Witnessing(config.usage, public_log, lambda: reading.fold.state, self.command)
         reading.fold.on_archived = lambda through: self._writer.write(frame(link.Trim(through)))
         writer.write(frame(link.Follow()))
 
@@ -245,6 +248,7 @@ async def _serve(follower: Follower, reading: Reading, token: str, descriptor: i
         following,
         serving,
         loop.create_task(follower.owner.run()),
+        loop.create_task(follower.witnessing.run()),
         loop.create_task(usage_grpc.serve(follower.config.usage, token, follower.usage)),
         loop.create_task(stop.wait()),
     ]
