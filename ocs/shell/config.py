@@ -213,17 +213,23 @@ class JournalSettings(_Section):
     )
 
 
+class ApiTls(_Section):
+    """A door over TLS 1.2 or later; who comes in proves who it is by its token or key in either case."""
+
+    certificate: Text = Field(description="PEM file with the server's certificate chain")
+    key: Text = Field(description="PEM file with its private key")
+
+
 class Api(_Section):
     """HTTP: API, metrics, health."""
 
     listen: Listen = Field(default="127.0.0.1:8080", description="where to listen: host:port or [IPv6]:port")
+    tls: ApiTls | None = Field(default=None, description="HTTPS in place of HTTP; null: off")
 
 
-class UsageTls(_Section):
-    """gRPC over TLS; a miner proves who it is by its key in either case."""
+class UsageTls(ApiTls):
+    """gRPC over TLS."""
 
-    certificate: Text = Field(description="PEM file with the server's certificate chain")
-    key: Text = Field(description="PEM file with its private key")
     ca: Text | None = Field(
         default=None, description="PEM file with the authorities that client certificates must come from; null: none"
     )
@@ -340,9 +346,12 @@ class Config(_Section):
             tls = tls.model_copy(update=files)
         dictionaries = [absolute(name) for name in self.gy.dictionaries]
         gy = self.gy.model_copy(update={"tls": tls, "dictionaries": dictionaries})
-        usage = self.usage
+        api, usage = self.api, self.usage
+        if api.tls is not None:
+            files = {"certificate": absolute(api.tls.certificate), "key": absolute(api.tls.key)}
+            api = api.model_copy(update={"tls": api.tls.model_copy(update=files)})
         if usage.tls is not None:
             named = {name: getattr(usage.tls, name) for name in ("certificate", "key", "ca")}
             files = {name: absolute(text) for name, text in named.items() if text is not None}
             usage = usage.model_copy(update={"tls": usage.tls.model_copy(update=files)})
-        return self.model_copy(update={"gy": gy, "usage": usage, "data": absolute(self.data)})
+        return self.model_copy(update={"gy": gy, "api": api, "usage": usage, "data": absolute(self.data)})

@@ -115,7 +115,7 @@ class _Server:
         self._link = CoreLink(core)
         # All that may be wrong with the configuration shows before anything is written.
         servers = await gy_servers(self._config.gy, core)
-        door = await http_socket(self._config.api.listen)
+        door = await http_socket(self._config.api)
         grace = UnixMillis(clock.now() + self._config.quota.validity_seconds * SECOND)
         core.step(cmd.Start(VERSION, grace))
         await committer.drain()

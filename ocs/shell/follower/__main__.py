@@ -231,9 +231,12 @@ class _Door(uvicorn.Server):
 async def _serve(follower: Follower, reading: Reading, token: str, descriptor: int, stop: asyncio.Event) -> None:
     """Fold, listen to the core, and keep the door open, until one of them ends."""
     loop = asyncio.get_running_loop()
+    tls = follower.config.api.tls
     door = _Door(
         uvicorn.Config(
             create_app(follower, token),
+            ssl_certfile=tls.certificate if tls is not None else None,
+            ssl_keyfile=tls.key if tls is not None else None,
             log_config=None,
             access_log=False,
             server_header=False,
