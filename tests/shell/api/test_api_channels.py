@@ -115,6 +115,7 @@ def test_a_channel_is_opened_and_closed_by_hand(tmp_path: Path) -> None:
         problem(door.get("/channels/abc"), 422, "invalid-input")
 
 
+@pytest.mark.fault(61)
 def test_what_was_signed_refused_and_disputed_is_listed(node: SigningNode, door: Door) -> None:
     node.channel(1000)
     node.attach(SESSION)
