@@ -29,6 +29,7 @@ from ocs.shell.books.books import Books
 from ocs.shell.config import Config
 from ocs.shell.follower import usage_grpc
 from ocs.shell.follower.backend import Progress
+from ocs.shell.follower.key_listing import KeyListing
 from ocs.shell.follower.owner import Owner
 from ocs.shell.follower.public_log import PublicLog, origin_of
 from ocs.shell.follower.reading import Reading
@@ -101,6 +102,7 @@ class Follower:
             lambda: UnixMillis(time.time_ns() // 1_000_000),
         )
         self.owner = Owner(config.usage, key_file.load(folder.owner_key), lambda: reading.fold.state, self.command)
+        self.key_listing = KeyListing(folder.key_list, lambda: reading.fold.state.signed.register)
         self.witnessing = Witnessing(config.usage, public_log, lambda: reading.fold.state, self.command)
         reading.fold.on_archived = lambda through: self._writer.write(frame(link.Trim(through)))
         writer.write(frame(link.Follow()))
@@ -252,6 +254,7 @@ async def _serve(follower: Follower, reading: Reading, token: str, descriptor: i
         serving,
         loop.create_task(follower.owner.run()),
         loop.create_task(follower.witnessing.run()),
+        loop.create_task(follower.key_listing.run()),
         loop.create_task(usage_grpc.serve(follower.config.usage, token, follower.usage)),
         loop.create_task(stop.wait()),
     ]
