@@ -120,6 +120,19 @@ class CloseChannel(msgspec.Struct, frozen=True, array_like=True, tag=15):
     channel_id: bytes
 
 
+class WitnessLog(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """What cosigners have signed of the log, whose keys and signatures the follower has verified.
+
+    Attributes:
+        root: of the first `size` leaves.
+        cosignatures: signature lines (c2sp.org/tlog-cosignature), enough of them.
+    """
+
+    size: int
+    root: bytes
+    cosignatures: bytes
+
+
 class Report(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A countersigned report whose signatures the follower has verified.
 
@@ -164,6 +177,7 @@ AdministratorCommand = (
     | BuyCredits
     | OpenChannel
     | CloseChannel
+    | WitnessLog
 )
 
 

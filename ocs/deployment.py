@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from ocs import command as cmd
 from ocs.channel.channel import Channel, ChannelState
-from ocs.channel.event import ChannelOpened, ChannelStepped, CreditsBought
+from ocs.channel.event import ChannelOpened, ChannelStepped, CreditsBought, LogWitnessed
 from ocs.channel.hold import SessionState
 from ocs.channel.ledger import Channels
 from ocs.channel.record import CHANNEL_OPEN_TYPE, ChannelOpen, CloseReason, channel_id
@@ -189,6 +189,18 @@ def close_channel(state: SignedUsage, command: cmd.CloseChannel, now: UnixMillis
     return ChannelStepped(now, channel.number, Step.CLOSE, CloseReason.OWNER)
 
 
+def witness_log(state: SignedUsage, command: cmd.WitnessLog, now: UnixMillis) -> LogWitnessed:
+    """Note how much of the log cosigners have seen.
+
+    Raises:
+        OutOfTurn: as much, or more, was seen before, or it is more than there is.
+    """
+    before = state.witnessed.size if state.witnessed is not None else -1
+    if not before < command.size <= state.log.size:
+        raise OutOfTurn(f"cosigners saw {before} of {state.log.size} leaves, and not {command.size}")
+    return LogWitnessed(now, command.size, command.root, command.cosignatures)
+
+
 class Due(NamedTuple):
     """What the clock, or a channel's own state, asks for."""
 
@@ -197,7 +209,7 @@ class Due(NamedTuple):
     reason: int
 
 
-def due(state: SignedUsage, now: UnixMillis) -> Iterator[Due]:
+def due(state: SignedUsage, policy: UsagePolicy, now: UnixMillis) -> Iterator[Due]:
     """Give the steps that are due now, one for a channel at the most."""
     channels = state.channels
     busy: set[int] = set()
@@ -205,8 +217,16 @@ def due(state: SignedUsage, now: UnixMillis) -> Iterator[Due]:
         busy = {one.channel for one in channels.sessions.values() if one.state == SessionState.RUNNING}
     for channel in channels.by_number.values():
         step = _due(channel, now, is_busy=channel.number in busy)
+        if step is not None and step[0] is Step.SETTLE and policy.is_witnessed and awaits_witness(state, channel):
+            step = None
         if step is not None:
             yield Due(channel.number, *step)
+
+
+def awaits_witness(state: SignedUsage, channel: Channel) -> bool:
+    """Tell whether cosigners have yet to see commits of a channel; for one from before that was kept nobody waits."""
+    seen = state.witnessed.size if state.witnessed is not None else -1
+    return channel.last_leaf >= channel.first_leaf and channel.last_leaf >= seen
 
 
 def _due(channel: Channel, now: UnixMillis, *, is_busy: bool) -> tuple[Step, int] | None:
@@ -225,9 +245,9 @@ def _due(channel: Channel, now: UnixMillis, *, is_busy: bool) -> tuple[Step, int
             return None
 
 
-def tend(state: SignedUsage, now: UnixMillis) -> ChannelStepped | None:
+def tend(state: SignedUsage, policy: UsagePolicy, now: UnixMillis) -> ChannelStepped | None:
     """Take the first step that is due; None where none is."""
-    for number, step, reason in due(state, now):
+    for number, step, reason in due(state, policy, now):
         return ChannelStepped(now, number, step, reason)
     return None
 

@@ -13,7 +13,7 @@ from ocs.balance.event import ToppedUp
 from ocs.balance.operator import Operator
 from ocs.channel.account import DataCreditAccount
 from ocs.channel.channel import Channel
-from ocs.channel.event import CreditsBought
+from ocs.channel.event import CreditsBought, LogWitnessed
 from ocs.channel.hold import Hold, SignedSession
 from ocs.credit_control.event import Gateway
 from ocs.rating.tariff import Tariff
@@ -38,6 +38,7 @@ class _Signed(msgspec.Struct, array_like=True):
     sessions: list[tuple[bytes, SignedSession]]
     purchases: list[CreditsBought]
     log: bytes
+    witnessed: LogWitnessed | None = None
 
 
 class _Frame(msgspec.Struct, array_like=True):
@@ -116,6 +117,7 @@ def _signed(signed: SignedUsage) -> _Signed:
         list(channels.sessions.items()),
         list(signed.purchases.values()),
         signed.log.packed(),
+        signed.witnessed,
     )
 
 
@@ -128,3 +130,4 @@ def _restore_signed(signed: SignedUsage, found: _Signed) -> None:
     channels.holds, channels.sessions = dict(found.holds), dict(found.sessions)
     signed.purchases = {event.key: event for event in found.purchases}
     signed.log = Frontier.unpacked(found.log)
+    signed.witnessed = found.witnessed

@@ -23,6 +23,7 @@ from ocs.channel.event import (
     ChannelOpened,
     ChannelStepped,
     CreditsBought,
+    LogWitnessed,
     SessionBegun,
     SessionFrozen,
     UsageCommitted,
@@ -77,6 +78,7 @@ SignedEvent = (
     | CreditsBought
     | ChannelOpened
     | ChannelStepped
+    | LogWitnessed
 )
 
 
@@ -108,6 +110,7 @@ SignedCommand = (
     | cmd.BuyCredits
     | cmd.OpenChannel
     | cmd.CloseChannel
+    | cmd.WitnessLog
     | cmd.Report
     | cmd.RefuseReport
 )
@@ -157,7 +160,7 @@ def decide(
         case cmd.TerminateSession():
             return _done(admin.terminate(state, command, now))
         case cmd.Tend():
-            return Decision(deployment.tend(state.signed, now), None)
+            return Decision(deployment.tend(state.signed, usage_policy, now), None)
         case _:
             return _decide_signed(state, usage_policy, command, now)
 
@@ -179,6 +182,8 @@ def _decide_signed(state: State, policy: UsagePolicy, command: SignedCommand, no
             return _done(deployment.open_channel(signed, policy, command, now))
         case cmd.CloseChannel():
             return _done(deployment.close_channel(signed, command, now))
+        case cmd.WitnessLog():
+            return _done(deployment.witness_log(signed, command, now))
         case cmd.Report():
             return Decision(*reporting.receive(signed, policy, command, now))
         case cmd.RefuseReport(code, detail, miner_key, envelope):
@@ -426,6 +431,8 @@ def _evolve_signed(signed: SignedUsage, event: SignedEvent) -> None:
             signed.purchases[event.key] = event
         case ChannelOpened() | ChannelStepped():
             deployment.evolve(signed, event)
+        case LogWitnessed():
+            signed.witnessed = event
         case _:
             assert_never(event)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from ocs import command as cmd
 from ocs.channel.channel import Channel, ChannelState
-from ocs.channel.event import CreditsBought, SessionBegun, SessionFrozen, UsageCommitted
+from ocs.channel.event import CreditsBought, LogWitnessed, SessionBegun, SessionFrozen, UsageCommitted
 from ocs.channel.hold import SessionState, SignedSession
 from ocs.channel.leaf import join
 from ocs.channel.ledger import Channels
@@ -59,6 +59,7 @@ class UsagePolicy:
         octets_per_second_max: more is not carried by any radio here.
         epoch_ms: heights of channels count these since 1970.
         channels_max: that may be unsettled at a time.
+        is_witnessed: whether a channel settles only once cosigners have seen all of its commits.
     """
 
     network: str = "default"
@@ -68,6 +69,7 @@ class UsagePolicy:
     octets_per_second_max: Octets = Octets(125_000_000)
     epoch_ms: int = 60 * MINUTE
     channels_max: int = 16
+    is_witnessed: bool = False
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class SignedUsage:
 
     Attributes:
         purchases: of data credits, by Idempotency-Key.
+        witnessed: the newest checkpoint that cosigners have seen.
         on_leaf: is told each leaf with its place in the log; no part of the state.
     """
 
@@ -83,6 +86,7 @@ class SignedUsage:
     channels: Channels = field(default_factory=Channels)
     log: Frontier = field(default_factory=Frontier)
     purchases: dict[str, CreditsBought] = field(default_factory=dict)
+    witnessed: LogWitnessed | None = None
     on_leaf: Callable[[int, bytes], None] | None = None
 
 
@@ -415,6 +419,7 @@ def _commit(
     channel.last_commit = commit_id(payload)
     if channel.first_leaf < 0:
         channel.first_leaf = state.log.size
+    channel.last_leaf = state.log.size
     leaf = join(payload, event.envelope)
     if state.on_leaf is not None:
         state.on_leaf(state.log.size, leaf)

@@ -9,6 +9,7 @@ from ocs.channel.event import (
     ChannelOpened,
     ChannelStepped,
     CreditsBought,
+    LogWitnessed,
     SessionBegun,
     SessionFrozen,
     UsageCommitted,
@@ -59,6 +60,7 @@ Event = (
     | CreditsBought
     | ChannelOpened
     | ChannelStepped
+    | LogWitnessed
     | SessionBegun
     | UsageCommitted
     | SessionFrozen

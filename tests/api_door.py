@@ -96,7 +96,7 @@ class NodeBackend:
         self.usage = UsageDoor(
             policy.network,
             WAITING_MAX,
-            PublicLog(log_files, self.channel_files, "log.test", LOG),
+            PublicLog(log_files, self.channel_files, "log.test", LOG, lambda: node.state.signed.witnessed),
             lambda: node.state,
             self._decide,
             self._reach,

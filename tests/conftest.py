@@ -1,5 +1,6 @@
 """What all tests share: how Hypothesis runs, and the page of faults."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 for name, told in report.user_properties:
                     if name == "told":
                         terminalreporter.write_line(f"{report.nodeid}: {told}")
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected as here to stay: each look for garbage would go through it, and some tests look often."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -143,6 +143,7 @@ WRONG_CLOSES: dict[str, tuple[dict[str, Any], Refusal, str]] = {
 }
 
 
+@pytest.mark.fault(65)
 @pytest.mark.parametrize("name", WRONG_CLOSES)
 def test_24_a_close_that_is_wrong_in_one_thing(name: str) -> None:
     changes, code, place = WRONG_CLOSES[name]
@@ -263,6 +264,7 @@ def cut_off(size: int) -> Handover:
     return Handover(NODE, leaves=leaves, close={"used_dc": used, "refund_dc": 2000 - used, "summaries": told})
 
 
+@pytest.mark.fault(65)
 def test_25_a_close_without_a_miners_last_leaf_loses_the_challenge() -> None:
     made = cut_off(10)
     assert audited(made.octets()).is_verified, "by itself nothing is wrong with it"

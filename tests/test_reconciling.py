@@ -59,6 +59,7 @@ SCENES: list[tuple[str, dict[str, Any], State, int, list[tuple[Cause, int]]]] = 
 ]  # fmt: skip
 
 
+@pytest.mark.fault(63, 64)
 @pytest.mark.parametrize(("figures", "state", "difference", "parts"), [row[1:] for row in SCENES],
                          ids=[row[0] for row in SCENES])  # fmt: skip
 def test_scenes(figures: dict[str, Any], state: State, difference: int, parts: list[tuple[Cause, int]]) -> None:
@@ -96,6 +97,7 @@ def all_figures(draw: st.DrawFn) -> Figures:
     )
 
 
+@pytest.mark.fault(63)
 @given(figures=all_figures(), tolerance=st.integers(0, 20))
 def test_the_parts_are_the_difference(figures: Figures, tolerance: int) -> None:
     found = compare(figures, Octets(tolerance))

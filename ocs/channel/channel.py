@@ -53,7 +53,7 @@ class Channel(msgspec.Struct, array_like=True):
         commits: how many, and so the index of the next one.
         settles_at: once it is closing.
         last_commit: `commit_id` of the newest.
-        first_leaf: where the log has its first commit, -1 before that.
+        first_leaf, last_leaf: where the log has its first commit, and its newest; -1 before that.
     """
 
     number: int
@@ -73,10 +73,18 @@ class Channel(msgspec.Struct, array_like=True):
     settles_at: UnixMillis = UnixMillis(0)
     last_commit: bytes = NO_COMMIT
     first_leaf: int = -1
+    last_leaf: int = -1
 
     @property
     def free(self) -> DataCredits:
         return DataCredits(self.amount - self.reserved - self.used)
+
+    def lies_within(self, size: int) -> bool:
+        """Tell whether the log's first `size` leaves hold all of its commits.
+
+        False where that is not known, of a channel that was used before its newest leaf was kept.
+        """
+        return self.first_leaf <= self.last_leaf < size
 
     def price(self, octets: int) -> DataCredits:
         """Give what a session's running total of `octets` costs.

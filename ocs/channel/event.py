@@ -70,6 +70,15 @@ class UsageCommitted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     envelope: bytes  # countersigned, as it came
 
 
+class LogWitnessed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=46):
+    """Cosigners saw the log's first `size` leaves, under this root, and that the log had only grown."""
+
+    at: UnixMillis
+    size: int
+    root: bytes
+    cosignatures: bytes  # signature lines, as they stand under a checkpoint
+
+
 class SessionFrozen(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=45):
     """SGW or miner said two things that contradict each other; the session ends with what was committed before."""
 

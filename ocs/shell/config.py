@@ -3,116 +3,27 @@
 What is wrong is said all at once, each with its place, and nothing starts on a configuration that is not understood.
 """
 
-import re
-from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ocs.errors import InvalidInput
-from ocs.signed.fields import NETWORK_OCTETS_MAX
-
-PORT_MAX: Final = 65535
-UNSIGNED32_MAX: Final = 2**32 - 1
-CPU_MAX: Final = 8191
-"""As many as Linux is ever built for."""
-
-_HOST_NAME: Final = re.compile(r"(?!.{254})[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?")
-_DIGITS_AND_DOTS: Final = re.compile(r"[0-9.]+")
-
-ProfileName = Literal["standard", "open5gs", "magma"]
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """Split `host:port` or `[IPv6]:port`.
-
-    Raises:
-        InvalidInput: it is neither.
-    """
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not host or (":" in host and not bracketed):
-        raise InvalidInput(f"{text!r} is no place to listen; write 127.0.0.1:3868 or [::1]:3868")
-    if not (port.isascii() and port.isdigit() and len(port) <= len(str(PORT_MAX))) or int(port) > PORT_MAX:
-        raise InvalidInput(f"{text!r} has no port between 0 and {PORT_MAX}")
-    host = host[1:-1] if bracketed else host
-    if not (_is_ipv6(host) if bracketed else _is_ipv4_or_name(host)):
-        kind = "IPv6 address" if bracketed else "IPv4 address or host name"
-        raise InvalidInput(f"{host!r} is no {kind}; write 127.0.0.1:3868 or [::1]:3868")
-    return host, int(port)
-
-
-def _is_ipv6(host: str) -> bool:
-    try:
-        IPv6Address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_ipv4_or_name(host: str) -> bool:
-    # What looks like an address is one: the resolver would take 127.1, and look up 256.0.0.1 as a name.
-    if _DIGITS_AND_DOTS.fullmatch(host):
-        try:
-            IPv4Address(host)
-        except ValueError:
-            return False
-        return True
-    return _HOST_NAME.fullmatch(host) is not None
-
-
-def _listen(text: str) -> str:
-    try:
-        parse_listen(text)
-    except InvalidInput as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _identity(text: str) -> str:
-    """RFC 6733 section 4.3.1: a DiameterIdentity is a fully qualified domain name."""
-    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
-    if not 0 < len(text) <= 255 or not set(text) <= allowed:
-        raise ValueError("a Diameter identity is a domain name such as ocs.example.net")
-    return text
-
-
-def _network(text: str) -> str:
-    try:
-        whole = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is no address or network; write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32") from None
-    try:
-        ip_network(text)
-    except ValueError:
-        raise ValueError(f"{text!r} names one address of a network; write {whole} for all of it") from None
-    return text
-
-
-def _text(text: str) -> str:
-    """Refuse what no message can carry and no file be called; an empty path would be the configuration's own folder."""
-    if not text.isprintable() or not text.strip():
-        raise ValueError("some text of printable characters is wanted")
-    return text
-
-
-def _network_name(text: str) -> str:
-    if not 0 < len(text) <= NETWORK_OCTETS_MAX or not all("!" <= char <= "~" for char in text):
-        raise ValueError(f"a network's name is 1 to {NETWORK_OCTETS_MAX} ASCII characters without blanks")
-    return text
-
-
-Listen = Annotated[str, AfterValidator(_listen)]
-NetworkName = Annotated[str, AfterValidator(_network_name)]
-Identity = Annotated[str, AfterValidator(_identity)]
-Network = Annotated[str, AfterValidator(_network)]
-Text = Annotated[str, AfterValidator(_text)]
-ScreeningMode = Literal["off", "detect", "refuse"]
-ImsiPrefix = Annotated[str, Field(pattern="^[0-9]{1,15}$")]
-Plmn = Annotated[str, Field(pattern="^[0-9]{5,6}$")]
-Cpu = Annotated[int, Field(ge=0, le=CPU_MAX)]
-RatingGroup = Annotated[int, Field(ge=0, le=UNSIGNED32_MAX)]
+from ocs.shell.config_values import (
+    UNSIGNED32_MAX,
+    CosignerKeyText,
+    Cpu,
+    HttpUrl,
+    Identity,
+    ImsiPrefix,
+    Listen,
+    Network,
+    NetworkName,
+    Plmn,
+    ProfileName,
+    RatingGroup,
+    ScreeningMode,
+    Text,
+)
 
 
 class _Section(BaseModel):
@@ -302,20 +213,33 @@ class JournalSettings(_Section):
     )
 
 
+class ApiTls(_Section):
+    """A door over TLS 1.2 or later; who comes in proves who it is by its token or key in either case."""
+
+    certificate: Text = Field(description="PEM file with the server's certificate chain")
+    key: Text = Field(description="PEM file with its private key")
+
+
 class Api(_Section):
     """HTTP: API, metrics, health."""
 
     listen: Listen = Field(default="127.0.0.1:8080", description="where to listen: host:port or [IPv6]:port")
+    tls: ApiTls | None = Field(default=None, description="HTTPS in place of HTTP; null: off")
 
 
-class UsageTls(_Section):
-    """gRPC over TLS; a miner proves who it is by its key in either case."""
+class UsageTls(ApiTls):
+    """gRPC over TLS."""
 
-    certificate: Text = Field(description="PEM file with the server's certificate chain")
-    key: Text = Field(description="PEM file with its private key")
     ca: Text | None = Field(
         default=None, description="PEM file with the authorities that client certificates must come from; null: none"
     )
+
+
+class WitnessSettings(_Section):
+    """A cosigner of the public log (c2sp.org/tlog-witness), best run by a home operator."""
+
+    url: HttpUrl = Field(description="where it takes checkpoints, without /add-checkpoint")
+    key: CosignerKeyText = Field(description="its verifier key, as `ocs witness key` shows it")
 
 
 class Usage(_Section):
@@ -357,6 +281,23 @@ class Usage(_Section):
     waiting_max: int = Field(
         default=4096, ge=1, le=1_000_000, description="reports under way at a time; more are asked to come again"
     )
+    witnesses: list[WitnessSettings] = Field(default=[], max_length=16, description="cosigners of the public log")
+    witnesses_required: int = Field(
+        default=0, ge=0, le=16, description="channels settle once so many have seen all their commits; 0: without them"
+    )
+    witness_seconds: int = Field(
+        default=60, ge=1, le=86_400, description="between two checkpoints that cosigners are shown, seconds"
+    )
+
+    @model_validator(mode="after")
+    def _witnesses_suffice(self) -> Self:
+        if self.witnesses_required > len(self.witnesses):
+            raise ValueError(
+                f"witnesses_required is {self.witnesses_required}, and witnesses names {len(self.witnesses)}"
+            )
+        if len({one.key for one in self.witnesses}) < len(self.witnesses):
+            raise ValueError("witnesses names one key twice; each has its own")
+        return self
 
 
 class Processors(_Section):
@@ -405,9 +346,12 @@ class Config(_Section):
             tls = tls.model_copy(update=files)
         dictionaries = [absolute(name) for name in self.gy.dictionaries]
         gy = self.gy.model_copy(update={"tls": tls, "dictionaries": dictionaries})
-        usage = self.usage
+        api, usage = self.api, self.usage
+        if api.tls is not None:
+            files = {"certificate": absolute(api.tls.certificate), "key": absolute(api.tls.key)}
+            api = api.model_copy(update={"tls": api.tls.model_copy(update=files)})
         if usage.tls is not None:
             named = {name: getattr(usage.tls, name) for name in ("certificate", "key", "ca")}
             files = {name: absolute(text) for name, text in named.items() if text is not None}
             usage = usage.model_copy(update={"tls": usage.tls.model_copy(update=files)})
-        return self.model_copy(update={"gy": gy, "usage": usage, "data": absolute(self.data)})
+        return self.model_copy(update={"gy": gy, "api": api, "usage": usage, "data": absolute(self.data)})

@@ -171,7 +171,7 @@ def make(folder: Path, commits: int) -> tuple[Path, PublicLog, Channel]:
     close = closure.propose(ledger, log.size, log.root(log.size))
     channels.keep_open(1, envelope.seal(CHANNEL_OPEN_TYPE, OPEN.encode(), OWNER))
     channels.keep_close(1, Closed(0, ledger.per_octets, envelope.seal(CHANNEL_CLOSE_TYPE, close.encode(), OWNER)))
-    public = PublicLog(log, channels, "ocs.example.net/bench", LOG)
+    public = PublicLog(log, channels, "ocs.example.net/bench", LOG, lambda: None)
     path = folder / "channel.closure"
     with path.open("wb") as out:
         out.writelines(public.closure(1))

@@ -3,7 +3,8 @@
     bare        two Ed25519 verifications for each report, one thread, nothing else
     HTTP        POST /api/v1/usage in batches of 250, eight senders
     gRPC        settlement.v1.Settlement.Report, four streams
-    one core    HTTP again, with both processes of the server bound to one core
+    one core    HTTP again, with all processes of the server bound to one core
+    one process the server's own code without any door: verified, decided and durable, in one process on one core
 
 And how long Gy takes to answer 2,000 CCRs a second, alone and while reports come as fast as they are taken: on a server
 that runs wherever the system puts it, and on one whose core has a CPU of its own (`processors`).  Every receipt is
@@ -26,6 +27,7 @@ from tempfile import TemporaryDirectory
 
 import grpc
 
+from bench import one_process
 from bench.servers import PLMN, prepare
 from live.ocs_server import OcsServer
 from live.signing import Signed, Signers
@@ -70,6 +72,7 @@ class Figures:
     http: list[float] = field(default_factory=list)
     grpc: list[float] = field(default_factory=list)
     one_core: list[float] = field(default_factory=list)
+    one_process: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)  # of core and follower, for a report over HTTP
     free: Beside = field(default_factory=Beside)
     bound: Beside = field(default_factory=Beside)
@@ -77,6 +80,11 @@ class Figures:
     def ratios(self) -> list[tuple[str, float, str]]:
         bare = statistics.median(self.bare)
         return [
+            (
+                "reports verified and durable, one process on one core / bare PyNaCl",
+                statistics.median(self.one_process) / bare,
+                "at least 0.6",
+            ),
             ("reports over HTTP / bare PyNaCl", statistics.median(self.http) / bare, "at least 0.6"),
             ("reports over gRPC / bare PyNaCl", statistics.median(self.grpc) / bare, ""),
             ("reports over HTTP, one core for all / bare PyNaCl", statistics.median(self.one_core) / bare, ""),
@@ -237,6 +245,8 @@ def _round(folder: Path, figures: Figures) -> None:
         sample = traffic.reports(1, 1)[0][0]
         over_http(traffic, [sample])
         figures.bare.append(bare_rate(sample))
+        figures.one_process.append(one_process.rate(folder / "one-process", REPORTS // 4))
+        figures.bare.append(bare_rate(sample))
         cpu = _cpu_seconds(server)
         figures.http.append(rate_of(traffic, over_http, traffic.reports(REPORTS, SENDERS)))
         figures.cpu_us.append((_cpu_seconds(server) - cpu) / REPORTS * 1e6)
@@ -283,6 +293,7 @@ def measure(rounds: int = ROUNDS) -> Figures:
             print(
                 f"round {number + 1}  reports/s: bare {figures.bare[-1]:,.0f}  HTTP {figures.http[-1]:,.0f}  "
                 f"gRPC {figures.grpc[-1]:,.0f}  one core {figures.one_core[-1]:,.0f}  "
+                f"one process {figures.one_process[-1]:,.0f}  "
                 + "  ".join(
                     f"Gy p99 ms, {how}: alone {beside.alone_p99[-1]:.2f}  beside {beside.p99[-1]:.2f} "
                     f"({beside.reports[-1]:,.0f} reports/s)"

@@ -104,6 +104,7 @@ BROKEN: dict[str, tuple[dict[str, Any], Refusal]] = {
 }
 
 
+@pytest.mark.fault(65)
 @pytest.mark.parametrize("name", BROKEN)
 def test_24_a_close_that_is_wrong_in_one_thing(name: str) -> None:
     changes, code = BROKEN[name]

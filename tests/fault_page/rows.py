@@ -1,4 +1,4 @@
-"""What can go wrong on the Gy side, row by row; a test says `@pytest.mark.fault(5)` for the row that it injects.
+"""What can go wrong with Gy and with signed usage; a test says `@pytest.mark.fault(5)` for the row that it injects.
 
 A row is done when its answer is seen and the money is right after it.  A row that no test can inject gives its reason.
 """
@@ -99,6 +99,40 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
             "new connections refused, open ones served, recovers; without memory it ends unanswered and starts again",
         ),
         57: Row("an SQLite library with the WAL-reset bug", "refuses to start"),
+    },
+    "Signed usage": {
+        58: Row(
+            "the same report twice, 100,000 times, after a restart, after its channel has settled",
+            "counted once; the same receipt, and no new leaf",
+        ),
+        59: Row(
+            "a bit changed in body, signature or key; no signature; S not canonical; a small-order key",
+            "refused, each with its reason, counted by it; nothing of the sender's in the log",
+        ),
+        60: Row(
+            "an unknown, revoked, expired or not yet valid key; a miner's key for an SGW's",
+            "refused by role, and by the time of receipt whatever date is signed",
+        ),
+        61: Row(
+            "two reports of one sequence number that say different things",
+            "both kept; that session frozen, no other; a stranger can check the proof",
+        ),
+        62: Row(
+            "counters that fall; a jump of 10 TB; a report for an ended or unknown session",
+            "refused and kept; a late final report counts within the grace",
+        ),
+        63: Row(
+            "signed octets that are not those of Gy, by more than the tolerance",
+            "both stand; the difference has its cause on the list, and moves no money",
+        ),
+        64: Row(
+            "reports out of order; one missing for ever",
+            "the newer counts and tells of the gap, the older is superseded; the channel closes with what is proved",
+        ),
+        65: Row(
+            "a channel: use beyond its credits, at its epoch's end, both ends at once, an older Close",
+            "refused beyond; counted in one epoch; closed once; only the Close of the whole log stands",
+        ),
     },
 }
 

@@ -1,4 +1,4 @@
-"""Kill -9 at each point of the commit of a report, of a channel's opening, its close and its settling: row 46.
+"""Kill -9 at each point of the commit of a report, of a channel's opening, its close and its settling: rows 46 and 65.
 
 A report, or the timer that was due, is met on the way; what was acknowledged stands, nothing is counted twice, and the
 channels' sums are those that a stranger finds in the log.
@@ -32,7 +32,7 @@ EVENTS: Final = (
 EPOCH_SECONDS = 2
 
 
-@pytest.mark.fault(46)
+@pytest.mark.fault(46, 65)
 @pytest.mark.parametrize("point", MET)
 def test_at_each_point_of_what_a_channel_lives_through(
     tmp_path: Path, point: str, record_property: Callable[[str, object], None]

@@ -63,6 +63,12 @@ def test_from_keys_to_a_channel(server: OcsServer, tmp_path: Path) -> None:
     assert listed[rotated["old_key"]]["revoked_at"] is not None
     assert listed[rotated["new_key"]]["revoked_at"] is None
 
+    kept = server.data / "keys" / "registered.json"
+    until = time.monotonic() + 20
+    while json.loads(kept.read_text()) != list(listed.values()):
+        assert time.monotonic() < until, kept.read_text()
+        time.sleep(0.1)
+
     opened = told(server, "channel", "open", "--amount", "100")
     assert told(server, "channel", "close", opened["channel_id"])["reason"] == "owner"
     assert server.ocs("channel", "close", str(opened["number"])).returncode == 5

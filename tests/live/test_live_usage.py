@@ -50,6 +50,7 @@ def test_what_was_used_is_signed_counted_and_proved(server: OcsServer) -> None:
                 assert signers.check_receipt(one["proof"], leaf) >= one["log_index"]
 
 
+@pytest.mark.fault(58)
 def test_after_a_kill_a_repeat_gets_the_same_leaf_and_the_log_goes_on(server: OcsServer) -> None:
     gateway, signers = attach(server)
     session, init = signers.begin(SESSION)
@@ -67,6 +68,7 @@ def test_after_a_kill_a_repeat_gets_the_same_leaf_and_the_log_goes_on(server: Oc
     assert [one["log_index"] for one in signers.send(init, report, later)] == [0, 1, 2]
 
 
+@pytest.mark.fault(61)
 def test_a_contradiction_is_found_in_the_batch_of_what_it_contradicts(server: OcsServer) -> None:
     gateway, signers = attach(server)
     with gateway:
@@ -91,6 +93,7 @@ def test_grpc_gives_receipts_in_order(server: OcsServer) -> None:
         assert signers.stream(reports[:3])[2].log_index == 2
 
 
+@pytest.mark.fault(60)
 def test_who_sends_shows_it(server: OcsServer) -> None:
     gateway, signers = attach(server)
     with gateway:
@@ -112,6 +115,7 @@ def test_who_sends_shows_it(server: OcsServer) -> None:
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.fault(65)
 def test_an_epoch_ends_and_the_session_goes_on_in_the_next_channel(tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = {"usage": {"epoch_seconds": 10}, "quota": {"validity_seconds": 3600}}
     with OcsServer(tmp_path_factory.mktemp("ocs"), settings) as server:

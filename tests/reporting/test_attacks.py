@@ -75,6 +75,7 @@ def test_a_session_from_its_grant_to_its_final_report(node: SigningNode) -> None
     assert (summary.commits, summary.credits, summary.octets, summary.sessions) == (3, 225, 4_500_000, 1)
 
 
+@pytest.mark.fault(58)
 def test_8_a_repeat_gets_the_same_receipt_and_is_counted_once(node: SigningNode) -> None:
     node.attach("s;1")
     sgw = Sgw(secrets.token_bytes(16), node.held_in("s;1").channel_id, "s;1")
@@ -90,6 +91,7 @@ def test_8_a_repeat_gets_the_same_receipt_and_is_counted_once(node: SigningNode)
     assert len(node.leaves) == leaves == 5
 
 
+@pytest.mark.fault(61)
 def test_9_the_same_content_in_another_encoding_is_equivocation(node: SigningNode) -> None:
     node.attach("s;1")
     sgw = node.begin("s;1")
@@ -108,6 +110,7 @@ def test_9_the_same_content_in_another_encoding_is_equivocation(node: SigningNod
     counted(node, node.usage(other, 100))
 
 
+@pytest.mark.fault(61, 62)
 def test_10_counters_that_fall_are_a_contradiction(node: SigningNode) -> None:
     for name, up, down in (("s;1", -1, 5), ("s;2", 5, -1)):
         node.attach(name)
@@ -116,6 +119,7 @@ def test_10_counters_that_fall_are_a_contradiction(node: SigningNode) -> None:
         refused(node, node.usage(sgw, up, down), Refusal.EQUIVOCATION)
 
 
+@pytest.mark.fault(62, 64)
 def test_10_an_older_report_that_says_more_is_refused_and_one_that_agrees_is_superseded(node: SigningNode) -> None:
     node.attach("s;1")
     sgw = node.begin("s;1")
@@ -129,6 +133,7 @@ def test_10_an_older_report_that_says_more_is_refused_and_one_that_agrees_is_sup
     refused(node, node.usage(sgw, 0), Refusal.REGRESSION)
 
 
+@pytest.mark.fault(62)
 @pytest.mark.parametrize("seq", [2_000_000, 10**9])
 def test_11_a_jump_in_seq(node: SigningNode, seq: int) -> None:
     node.attach("s;1")
@@ -153,6 +158,7 @@ def test_13_a_report_counts_in_its_own_channel_network_and_tariff_alone(node: Si
     refused(node, node.usage(sgw, 1), Refusal.WRONG_CHANNEL)
 
 
+@pytest.mark.fault(62)
 def test_14_usage_before_its_init_and_after_its_final_report(node: SigningNode) -> None:
     node.attach("s;1")
     sgw = Sgw(secrets.token_bytes(16), node.held_in("s;1").channel_id, "s;1")
@@ -164,6 +170,7 @@ def test_14_usage_before_its_init_and_after_its_final_report(node: SigningNode) 
     refused(node, node.usage(sgw, 1, final=True), Refusal.SESSION_ENDED)
 
 
+@pytest.mark.fault(61)
 def test_15_a_second_init_of_one_session_id(node: SigningNode) -> None:
     node.attach("s;1")
     sgw = Sgw(secrets.token_bytes(16), node.held_in("s;1").channel_id, "s;1")
@@ -172,6 +179,7 @@ def test_15_a_second_init_of_one_session_id(node: SigningNode) -> None:
     assert node.state.signed.channels.sessions[sgw.session_id].state == SessionState.FROZEN
 
 
+@pytest.mark.fault(62)
 @pytest.mark.parametrize("tolerance", [0, 1000])
 def test_16_one_octet_above_grant_and_tolerance(tolerance: int) -> None:
     node = SigningNode(tolerance=tolerance)
@@ -185,6 +193,7 @@ def test_16_one_octet_above_grant_and_tolerance(tolerance: int) -> None:
     counted(node, node.usage(sgw, 1))
 
 
+@pytest.mark.fault(62)
 def test_17_more_than_a_radio_carries() -> None:
     node = SigningNode(rate=1000)
     node.channel(10 * GRANT_CREDITS)
@@ -218,6 +227,7 @@ def test_19_ten_thousand_small_reports_cost_what_one_costs(node: SigningNode) ->
         assert node.state.signed.channels.by_number[1].used - before == 1
 
 
+@pytest.mark.fault(65)
 def test_20_a_channel_pays_exactly_to_zero_and_closes() -> None:
     node = SigningNode()
     channel = node.channel(GRANT_CREDITS)
@@ -236,6 +246,7 @@ def test_20_a_channel_pays_exactly_to_zero_and_closes() -> None:
     node.check()
 
 
+@pytest.mark.fault(65)
 def test_20_a_session_moves_to_the_spare_channel_without_loss() -> None:
     node = SigningNode()
     first, second = node.channel(GRANT_CREDITS + 10), node.channel(5 * GRANT_CREDITS)
@@ -254,6 +265,7 @@ def test_20_a_session_moves_to_the_spare_channel_without_loss() -> None:
     assert not node.state.signed.channels.holds
 
 
+@pytest.mark.fault(62, 65)
 def test_22_a_closed_channel_takes_nothing_and_a_late_final_report_within_its_grace(node: SigningNode) -> None:
     node.attach("s;1")
     node.attach("s;2")
@@ -310,6 +322,7 @@ def test_23_an_open_twice_or_of_another_owner_or_too_many(node: SigningNode) -> 
     node.check()
 
 
+@pytest.mark.fault(65)
 def test_24_a_channel_closes_once(node: SigningNode) -> None:
     channel = node.state.signed.channels.by_number[1]
     node.step(cmd.CloseChannel(channel.channel_id))
@@ -322,6 +335,7 @@ def test_24_a_channel_closes_once(node: SigningNode) -> None:
         node.step(cmd.CloseChannel(channel.channel_id))
 
 
+@pytest.mark.fault(60)
 def test_29_a_revoked_key_signs_nothing_whatever_date_its_report_bears(node: SigningNode) -> None:
     node.attach("s;1")
     sgw = node.begin("s;1")
@@ -332,6 +346,7 @@ def test_29_a_revoked_key_signs_nothing_whatever_date_its_report_bears(node: Sig
     assert not node.state.signed.register.signs(GATEWAY.origin_host)
 
 
+@pytest.mark.fault(59, 60)
 def test_3_and_5_keys_are_registered_once_and_are_good(node: SigningNode) -> None:
     fresh = SeedSigner(bytes(31) + b"\x09").public_key
     for keys, code in (((bytes(32), fresh), Refusal.BAD_KEY), ((fresh, fresh), Refusal.ROLE_MISMATCH)):

@@ -62,6 +62,7 @@ def test_a_name_that_is_used_again_signs_for_both_sessions(node: SigningNode) ->
     assert channels.by_number[1].used == 8_000_000 // PER_OCTETS
 
 
+@pytest.mark.fault(58)
 def test_a_repeat_has_its_receipt_though_its_channel_is_long_closed(node: SigningNode) -> None:
     node.attach(SESSION)
     sgw = node.begin(SESSION)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from ocs.errors import InvalidInput
-from ocs.shell.config import Config, Gy, Peer, Quota, Tls, parse_listen
+from ocs.shell.config import Config, Gy, Peer, Quota, Tls
+from ocs.shell.config_values import parse_listen
 
 
 def integers(section: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int, int]]:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocs.errors import BadConfiguration, InvalidInput
-from ocs.shell.config import Config, parse_listen
+from ocs.shell.config import Config
 from ocs.shell.config_file import Setting, load, settings
+from ocs.shell.config_values import parse_listen
 from places import DOCS
 
 PAGE = (DOCS / "configuration.md").read_text()

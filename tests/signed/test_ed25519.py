@@ -83,6 +83,7 @@ def test_the_list_of_small_order_has_each_spelling_once() -> None:
 
 
 # Row 3: under such a key one signature fits any message.
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("public_key", SMALL_ORDER, ids=bytes.hex)
 def test_keys_of_small_order_are_refused_at_registration_and_at_use(public_key: bytes) -> None:
     with pytest.raises(Malformed) as refused:
@@ -122,6 +123,7 @@ def test_a_key_of_mixed_order_is_refused() -> None:
 
 
 # Row 2.
+@pytest.mark.fault(59)
 def test_s_plus_the_order_is_refused() -> None:
     signature = SGW.sign(b"message")
     s = int.from_bytes(signature[32:], "little")
@@ -146,6 +148,7 @@ def test_a_signature_has_64_octets(octets: int) -> None:
     assert not verify(SGW.public_key, b"sage", SGW.sign(b"message") + b"mes")
 
 
+@pytest.mark.fault(59)
 @given(st.integers(0, 64 * 8 - 1))
 def test_any_flipped_bit_of_a_signature_is_refused(bit: int) -> None:
     signature = bytearray(SGW.sign(b"message"))

@@ -45,6 +45,7 @@ def test_nobody_else_is(octets: bytes, code: Refusal) -> None:
     assert refused.value.code is code
 
 
+@pytest.mark.fault(60)
 def test_a_revoked_miner_is_not_let_in() -> None:
     keys = KEYS | registered(MINER, Role.MINER, SGW, revoked_at=NOW)
     with pytest.raises(Malformed) as refused:

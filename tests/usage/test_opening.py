@@ -107,6 +107,7 @@ def test_fields_in_another_order_and_explicit_defaults_are_honest() -> None:
     assert verdict.report == usage()
 
 
+@pytest.mark.fault(59)
 @given(st.integers(0, len(GOOD) * 8 - 1))
 def test_row_1_any_flipped_bit_is_refused(bit: int) -> None:
     octets = bytearray(GOOD)
@@ -115,6 +116,7 @@ def test_row_1_any_flipped_bit_is_refused(bit: int) -> None:
     assert refused(bytes(octets)).code in {Refusal.MALFORMED, Refusal.BAD_SIGNATURE, Refusal.BAD_KEY}
 
 
+@pytest.mark.fault(59)
 def test_row_1_every_octet_flipped_is_refused() -> None:
     for place in range(len(GOOD)):
         octets = bytearray(GOOD)
@@ -135,6 +137,7 @@ def order_added(signature: bytes) -> bytes:
 SIGNATURE = envelope.decode(GOOD).signature
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize(
     ("signature", "code"),
     [
@@ -149,6 +152,7 @@ def test_row_2_odd_signatures(signature: bytes, code: Refusal) -> None:
     assert refused(changed(GOOD, signature=signature)).code is code
 
 
+@pytest.mark.fault(59)
 def test_row_3_a_small_order_key_signs_nothing_even_if_it_were_registered() -> None:
     octets = changed(GOOD, signer=b"\x01" + SMALL_ORDER_KEY, signature=SMALL_ORDER_KEY + bytes(32))
     assert refused(octets).code is Refusal.BAD_KEY
@@ -156,6 +160,7 @@ def test_row_3_a_small_order_key_signs_nothing_even_if_it_were_registered() -> N
     assert refused(octets, keys=keys).code is Refusal.BAD_SIGNATURE
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("tag", [0x11, 0x00])
 def test_row_4_keys_with_another_tag(tag: int) -> None:
     assert refused(changed(GOOD, signer=bytes([tag]) + MINER.public_key)).code is Refusal.BAD_KEY
@@ -163,12 +168,14 @@ def test_row_4_keys_with_another_tag(tag: int) -> None:
     assert refused(countersigned(inner)).code is Refusal.BAD_KEY
 
 
+@pytest.mark.fault(60)
 def test_row_5_one_key_in_both_roles() -> None:
     key = signer_of(SGW.public_key)
     octets = report(over=SGW, sgw_key=key, miner_key=key)
     assert refused(octets).code is Refusal.ROLE_MISMATCH
 
 
+@pytest.mark.fault(60)
 def test_row_5_roles_swapped() -> None:
     octets = report(by=MINER, over=SGW, sgw_key=signer_of(MINER.public_key), miner_key=signer_of(SGW.public_key))
     assert refused(octets).code is Refusal.ROLE_MISMATCH
@@ -198,6 +205,7 @@ def test_row_6_an_inner_message_that_no_sgw_signed(inner: bytes) -> None:
     assert refused(countersigned(inner, inner_id=bytes(32))).code is Refusal.INNER_MISMATCH
 
 
+@pytest.mark.fault(59)
 def test_row_6_the_inner_signature_swapped() -> None:
     other = envelope.decode(signed(usage(seq=2))).signature
     for signature in (other, bytes(64), order_added(other)):
@@ -221,6 +229,7 @@ def test_row_11_seqs_that_no_report_has() -> None:
     assert isinstance(opened(report(seq=10**9)), Opened)  # a jump is for whoever knows the last one
 
 
+@pytest.mark.fault(62)
 def test_row_12_counters_that_overflow() -> None:
     assert refused(report(cum_up_bytes=2**63, cum_down_bytes=1)).code is Refusal.OUT_OF_RANGE
     assert isinstance(opened(report(cum_up_bytes=2**63 - 1, cum_down_bytes=1)), Opened)
@@ -235,6 +244,7 @@ def test_row_13_another_network_or_channel() -> None:
 REVOKED = KEYS | registered(MINER, Role.MINER, SGW, revoked_at=NOW)
 
 
+@pytest.mark.fault(60)
 def test_row_29_a_revoked_key_signs_nothing_whatever_the_date() -> None:
     octets = report(measured_at_ms=1)
     assert refused(octets, keys=REVOKED).code is Refusal.KEY_REVOKED
@@ -243,6 +253,7 @@ def test_row_29_a_revoked_key_signs_nothing_whatever_the_date() -> None:
     assert refused(octets, keys=keys).code is Refusal.KEY_REVOKED
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize(
     ("dates", "code"),
     [
@@ -336,6 +347,7 @@ def test_a_refusal_says_whose_it_is_once_that_is_known() -> None:
     assert refused(report(seq=0)).miner_key == MINER.public_key
 
 
+@pytest.mark.fault(59)
 def test_a_refusal_repeats_nothing_of_the_senders() -> None:
     for octets in (
         sealed(b"x", "secret/type"),

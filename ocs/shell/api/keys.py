@@ -76,7 +76,7 @@ class RotationView(View):
     old_until: TimeText = Field(description="the old key is good until then, for the sessions that began with it")
 
 
-def _row(public_key: bytes, key: KeyView) -> KeyRow:
+def row_of(public_key: bytes, key: KeyView) -> KeyRow:
     return KeyRow(
         public_key=public_key.hex(),
         signer=signer_of(public_key).hex(),
@@ -107,7 +107,7 @@ async def list_keys(backend: Behind, query: Paging) -> Page[KeyRow]:
     """List all keys there ever were, in the order in which they were registered."""
     after = number_of("keys", query.cursor) or 0
     keys = list((await backend.state()).signed.register.keys.items())
-    rows = [(place, _row(*one)) for place, one in enumerate(keys[after : after + query.limit + 1], after + 1)]
+    rows = [(place, row_of(*one)) for place, one in enumerate(keys[after : after + query.limit + 1], after + 1)]
     return page_of("keys", rows, query.limit)
 
 
@@ -128,7 +128,7 @@ async def add_keys(backend: Behind, body: NewSigners) -> list[KeyRow]:
     )
     assert isinstance(done.event, SignersAdded), "AddSigners gives SignersAdded"
     keys = (await backend.state()).signed.register.keys
-    return [_row(key, keys[key]) for key in (done.event.sgw_key, done.event.miner_key)]
+    return [row_of(key, keys[key]) for key in (done.event.sgw_key, done.event.miner_key)]
 
 
 @routes.post("/keys/rotations", status_code=201, responses=responses(409), dependencies=ALONE)
@@ -155,4 +155,4 @@ async def revoke_key(backend: Behind, public_key: KeyPath, body: NewRevocation) 
     done = await backend.command(cmd.RevokeKey(key_of(public_key), body.reason))
     assert isinstance(done.event, KeyRevoked), "RevokeKey gives KeyRevoked"
     key = done.event.public_key
-    return _row(key, (await backend.state()).signed.register.keys[key])
+    return row_of(key, (await backend.state()).signed.register.keys[key])

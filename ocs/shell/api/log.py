@@ -30,6 +30,14 @@ class SizesQuery(BaseModel):
     size: int = Field(ge=0, le=SIZE_MAX, description="the larger one")
 
 
+class ProofQuery(BaseModel):
+    """Which checkpoint a proof is against."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cosigned: bool = Field(default=False, description="the newest that cosigners have signed, in place of the newest")
+
+
 class LogKey(View):
     key: str = Field(
         description="the key that signs checkpoints, as c2sp.org/signed-note writes it",
@@ -52,11 +60,21 @@ async def log_checkpoint(backend: Behind) -> Response:
     return PlainTextResponse(backend.usage.log.checkpoint().octets, media_type="text/plain; charset=utf-8")
 
 
-@routes.get("/log/proof/{index}", responses=responses(404), dependencies=ALONE, response_class=PlainTextResponse)
-async def log_proof(backend: Behind, index: Annotated[int, Path(ge=0, le=SIZE_MAX)]) -> Response:
-    """Prove a leaf to be in the log as it is now (c2sp.org/tlog-proof)."""
+@routes.get("/log/checkpoint/cosigned", responses=responses(404), dependencies=ALONE, response_class=PlainTextResponse)
+async def log_checkpoint_cosigned(backend: Behind) -> Response:
+    """Give the newest checkpoint that cosigners have signed too (c2sp.org/tlog-cosignature)."""
     await backend.state()
-    return PlainTextResponse(backend.usage.log.proof(index), media_type="text/plain; charset=utf-8")
+    return PlainTextResponse(backend.usage.log.cosigned().octets, media_type="text/plain; charset=utf-8")
+
+
+@routes.get("/log/proof/{index}", responses=responses(404), response_class=PlainTextResponse)
+async def log_proof(
+    backend: Behind, index: Annotated[int, Path(ge=0, le=SIZE_MAX)], query: Annotated[ProofQuery, Query()]
+) -> Response:
+    """Prove a leaf to be in the log as it is now, or as cosigners last saw it (c2sp.org/tlog-proof)."""
+    await backend.state()
+    proof = backend.usage.log.proof(index, cosigned=query.cosigned)
+    return PlainTextResponse(proof, media_type="text/plain; charset=utf-8")
 
 
 @routes.get("/log/consistency", responses=responses(), response_class=PlainTextResponse)

@@ -1,12 +1,13 @@
 """What was signed in channels: sessions as they are counted, reports that a rule refused, and contradictions."""
 
 import base64
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import Path, Query
 from pydantic import Field
 
 from ocs.errors import NotFound
+from ocs.reporting import Flag
 from ocs.shell.api.channels import CHANNEL_PATTERN, channel_number
 from ocs.shell.api.door import ALONE, Behind, router
 from ocs.shell.api.paging import Page, PageQuery, Paging, number_of, page_of
@@ -20,6 +21,7 @@ routes = router("channels")
 
 Number = Annotated[int, Path(ge=1, le=CREDITS_MAX)]
 StateName = Literal["running", "ended", "frozen"]
+FlagName = Literal["gap", "chain", "late"]
 
 
 class SignedSessionView(View):
@@ -36,6 +38,10 @@ class SignedSessionView(View):
     up: OctetsText
     down: OctetsText
     credits: DataCreditsText
+    flags: list[FlagName] = Field(
+        description="odd, and counted all the same: reports before one are missing (gap), one does not follow what its "
+        "SGW signed before (chain), or its miner had it for more than five minutes (late)"
+    )
 
 
 class RefusedView(View):
@@ -80,6 +86,8 @@ class RefusedQuery(PageQuery):
 
 # Sessions
 
+_FLAGS: Final[dict[Flag, FlagName]] = {Flag.GAP: "gap", Flag.CHAIN: "chain", Flag.LATE: "late"}
+
 
 def _state_name(state: str) -> StateName:
     known: dict[str, StateName] = {"running": "running", "ended": "ended", "frozen": "frozen"}
@@ -101,6 +109,7 @@ def _session(row: SignedSessionRow) -> SignedSessionView:
         up=str(row.up),
         down=str(row.down),
         credits=str(row.credits),
+        flags=[name for flag, name in _FLAGS.items() if row.flags & flag],
     )
 
 

@@ -76,6 +76,12 @@ async def metrics(backend: Behind) -> Response:
         state = await backend.state()
         samples += _balances(state)
         samples += _channels(state)
+        seen = state.signed.witnessed
+        samples.append(
+            GaugeMetricFamily(
+                "ocs_log_cosigned_leaves", "seen by cosigners", value=seen.size if seen is not None else 0
+            )
+        )
     except Unavailable:
         pass  # told by the samples that are there, and by the two below
     samples.append(GaugeMetricFamily("ocs_core_up", "whether the core answers", value=live is not None))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ocs.balance.event import OperatorAdded, OperatorChanged, Reversed, TariffAdded, ToppedUp, TopUpKind, WrittenOff
-from ocs.channel.event import SessionBegun
+from ocs.channel.event import LogWitnessed, SessionBegun
 from ocs.credit_control.event import (
     AnswerDropped,
     EndCause,
@@ -168,6 +168,8 @@ class Posting:
                 )
             case PeerRevoked():
                 self.add("DELETE FROM peers WHERE origin_host = ?", event.origin_host)
+            case LogWitnessed():
+                pass  # the log and its closures show it
             case _:
                 named = self.sessions.get(event.gy_session_id) if isinstance(event, SessionBegun) else None
                 self.usage.post(index, event, named.number if named is not None else None, self.add)

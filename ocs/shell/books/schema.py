@@ -3,14 +3,14 @@
 from typing import Final
 
 from ocs.shell.books.reconciliation_tables import RECONCILIATION_TABLES
-from ocs.shell.books.usage_tables import USAGE_TABLES
+from ocs.shell.books.usage_tables import CHANNEL_INDEXES, USAGE_TABLES
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 CHANNELS_SINCE: Final = 2
 """The first format with keys, channels and reports."""
 
-UPGRADES: Final = {1: USAGE_TABLES, 2: RECONCILIATION_TABLES}
+UPGRADES: Final = {1: USAGE_TABLES, 2: RECONCILIATION_TABLES, 3: CHANNEL_INDEXES}
 """What makes the next format of an older one."""
 
 APPLICATION_ID: Final = 0x4F435342

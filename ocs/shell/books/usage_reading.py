@@ -51,6 +51,7 @@ class SignedSessionRow:
     up: int
     down: int
     credits: int
+    flags: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ _CHANNEL = (
 )
 _SESSION = (
     "SELECT c.leaf, s.session_id, s.gy_session_id, s.channel, s.sgw_key, s.miner_key, s.state, s.began_at, s.last_at, "
-    "s.seq, s.up, s.down, s.credits FROM signed_sessions s JOIN commits c ON c.session_id = s.session_id AND c.seq = 0 "
+    "s.seq, s.up, s.down, s.credits, s.flags FROM signed_sessions s "
+    "JOIN commits c ON c.session_id = s.session_id AND c.seq = 0 "
 )
 
 

@@ -81,3 +81,9 @@ CREATE TABLE disputes (
     second BLOB NOT NULL
 );
 """
+
+CHANNEL_INDEXES: Final = """
+CREATE INDEX commits_by_channel ON commits (channel, leaf);
+CREATE INDEX session_inits_by_channel ON commits (channel, leaf) WHERE seq = 0;
+"""
+"""What the page of a channel reads that was settled long ago: without these it would read all commits there are."""

@@ -16,6 +16,7 @@ from ocs.shell.cli import operator as cli_operator
 from ocs.shell.cli import peer as cli_peer
 from ocs.shell.cli import reconcile as cli_reconcile
 from ocs.shell.cli import session as cli_session
+from ocs.shell.cli import witness as cli_witness
 from ocs.shell.cli.options import ConfigOption
 from ocs.shell.cli.output import Output, OutputOption, show
 from ocs.shell.config_file import load
@@ -35,6 +36,7 @@ app.add_typer(cli_peer.app, name="peer")
 app.add_typer(cli_journal.app, name="journal")
 app.add_typer(cli_key.app, name="key")
 app.add_typer(cli_channel.app, name="channel")
+app.add_typer(cli_witness.app, name="witness")
 app.add_typer(cli_config.app, name="config")
 app.command(name="decode")(decode.command)
 app.command(name="doctor")(doctor.command)

@@ -4,6 +4,7 @@ What the server says is passed on in its own words; what never reached it is sai
 """
 
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from ipaddress import ip_address
@@ -15,12 +16,14 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from ocs.errors import BadConfiguration, Conflict, InvalidInput, NotFound, OcsError, RefusedByPolicy, Unavailable
-from ocs.shell.config import Config, parse_listen
+from ocs.shell.config import Api, ApiTls, Config
 from ocs.shell.config_file import load
+from ocs.shell.config_values import parse_listen
 
 TIMEOUT_SECONDS: Final = 30.0
 PREFIX: Final = "/api/v1"
 SERVER_VARIABLE: Final = "OCS_SERVER"
+CA_VARIABLE: Final = "OCS_SERVER_CA"
 TOKEN_VARIABLE: Final = "OCS_API_TOKEN"  # noqa: S105  # the name of the variable, not a token
 
 Json = dict[str, Any]
@@ -33,9 +36,12 @@ class Client:
         url: where the server is, without `/api/v1`.
         token: the administrator's.
         token_from: where it was found, for whoever has to look for another.
+        trust: what its certificate is held against, over HTTPS; None for the authorities that httpx knows.
     """
 
-    def __init__(self, url: str, token: str, token_from: str = TOKEN_VARIABLE) -> None:
+    def __init__(
+        self, url: str, token: str, token_from: str = TOKEN_VARIABLE, trust: ssl.SSLContext | None = None
+    ) -> None:
         if not token.isascii() or not token.isprintable() or " " in token:
             raise InvalidInput(f"the token cannot be sent; {TOKEN_VARIABLE} takes printable ASCII without spaces")
         self.url = url.rstrip("/")
@@ -47,6 +53,7 @@ class Client:
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=TIMEOUT_SECONDS,
                 trust_env=False,
+                verify=trust if trust is not None else True,
             )
         except httpx.InvalidURL:
             raise _no_url(url) from None
@@ -157,7 +164,12 @@ class Client:
             answer = self._http.send(request, stream=stream)
             if answer.is_error:
                 answer.read()
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise Unavailable(
+                    f"{self.url} shows a certificate that is not trusted here ({error}); name the file of its "
+                    f"authority in {CA_VARIABLE}"
+                ) from None
             raise Unavailable(
                 f"no server answers at {self.url}; start it with `ocs serve`, or say where it is with --server or "
                 f"{SERVER_VARIABLE}"
@@ -242,7 +254,8 @@ def connect(config: Path | None, server: str | None) -> Client:
     """Find the server and the token that opens it.
 
     `server` or OCS_SERVER, else `api.listen` of the configuration; OCS_API_TOKEN, else the file `token` in the data
-    folder, which goes to no other machine.
+    folder, which goes to no other machine.  Over HTTPS the server's certificate is that of the configuration, or comes
+    from an authority in the file OCS_SERVER_CA, or from one that everybody trusts.
 
     Raises:
         BadConfiguration: the configuration cannot be read.
@@ -252,15 +265,17 @@ def connect(config: Path | None, server: str | None) -> Client:
     url = _checked(server or os.environ.get(SERVER_VARIABLE, ""))
     token, token_from = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
     settings: Config | None = None
+    trust = _authority(os.environ.get(CA_VARIABLE, ""))
     if not url:
         settings = load(config, os.environ)
-        url = _url_of(settings.api.listen)
+        url = _url_of(settings.api)
+        trust = trust or _own(settings.api.tls)
     if not token and (settings is not None or _is_here(url)):
         settings = settings or load(config, os.environ)
         token, token_from = _token_in(settings, url), str(_token_file(settings))
     if not token:
         raise RefusedByPolicy(f"no token for {url}; set {TOKEN_VARIABLE} to the administrator's token of that server")
-    return Client(url, token, token_from)
+    return Client(url, token, token_from, trust)
 
 
 def _checked(url: str) -> str:
@@ -283,11 +298,38 @@ def _no_url(url: str) -> InvalidInput:
     return InvalidInput(f"{url!r} is no server's URL; write http://127.0.0.1:8080 or http://[::1]:8080")
 
 
-def _url_of(listen: str) -> str:
+def _authority(name: str) -> ssl.SSLContext | None:
+    """Give trust in the authorities of a file; None for an empty name."""
+    if not name:
+        return None
+    try:
+        return ssl.create_default_context(cafile=name)
+    except (OSError, ssl.SSLError) as error:
+        raise BadConfiguration(f"{CA_VARIABLE}: {name} has no certificates in PEM ({error})") from None
+
+
+def _own(tls: ApiTls | None) -> ssl.SSLContext | None:
+    """Give trust in one certificate: that of the server here, whatever address it is reached by."""
+    if tls is None:
+        return None
+    try:
+        chain = Path(tls.certificate).read_text()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        first, end, _ = chain.partition("-----END CERTIFICATE-----")
+        context.load_verify_locations(cadata=first + end)
+    except (OSError, ValueError, ssl.SSLError) as error:
+        raise BadConfiguration(f"api.tls: {tls.certificate} has no certificate in PEM ({error})") from None
+    return context
+
+
+def _url_of(api: Api) -> str:
     """Give the address of a server that listens here; a wildcard is reached over loopback."""
-    host, port = parse_listen(listen)
+    scheme = "http" if api.tls is None else "https"
+    host, port = parse_listen(api.listen)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # nothing is bound here
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _is_here(url: str) -> bool:

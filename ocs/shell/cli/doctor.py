@@ -22,8 +22,9 @@ from ocs.shell.books.books import check_version
 from ocs.shell.cli.client import connect
 from ocs.shell.cli.options import ConfigOption
 from ocs.shell.cli.output import Output, OutputOption, show
-from ocs.shell.config import Config, Tls, UsageTls, parse_listen
+from ocs.shell.config import ApiTls, Config, Tls, UsageTls
 from ocs.shell.config_file import load
+from ocs.shell.config_values import parse_listen
 from ocs.shell.store import snapshot
 from ocs.shell.store.archive import Archive
 from ocs.shell.store.data_folder import ASIDE_SUFFIX, DataFolder
@@ -84,6 +85,8 @@ def examine(path: Path | None) -> Iterator[Finding]:
     yield _dictionaries(config)
     if config.gy.tls is not None:
         yield _tls("gy.tls", config.gy.tls)
+    if config.api.tls is not None:
+        yield _tls("api.tls", config.api.tls)
     if config.usage.tls is not None:
         yield _tls("usage.tls", config.usage.tls)
     yield _descriptors(config)
@@ -129,12 +132,12 @@ def _dictionaries(config: Config) -> Finding:
     )
 
 
-def _tls(section: str, tls: Tls | UsageTls) -> Finding:
+def _tls(section: str, tls: Tls | ApiTls) -> Finding:
     mend = "name a PEM certificate chain, its private key and the authorities, all readable by this user"
     try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(tls.certificate, tls.key)
-        if tls.ca is not None:
+        if isinstance(tls, Tls | UsageTls) and tls.ca is not None:
             context.load_verify_locations(tls.ca)
     except (OSError, ssl.SSLError) as error:
         return Finding(section, Grade.FAULT, str(error), mend)

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Final
 
 from ocs.errors import BadConfiguration
-from ocs.shell.config import Gy, parse_listen
+from ocs.shell.config import Api, Gy
+from ocs.shell.config_values import parse_listen
 from ocs.shell.core.diameter_tcp import DiameterConnection, Host
 from ocs.shell.core.tls import Handshakes, TlsDoor
 from ocs.shell.listening_socket import ListeningSocket
@@ -74,12 +75,15 @@ def _bound(host: str, port: int) -> list[ListeningSocket]:
     return found
 
 
-async def http_socket(listen: str) -> socket.socket:
+async def http_socket(api: Api) -> socket.socket:
     """Open the socket for HTTP, which every follower in turn inherits.
 
     Raises:
-        BadConfiguration: it cannot be opened.
+        BadConfiguration: it cannot be opened, or a file of TLS cannot be used.
     """
+    if api.tls is not None:
+        _certified("api.tls", api.tls.certificate, api.tls.key)  # the follower uses it; whether it can shows here
+    listen = api.listen
     host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     until = time.monotonic() + DOOR_SECONDS
@@ -120,16 +124,21 @@ def _own_address(version: int) -> str:
     return "::1" if version == 6 else "127.0.0.1"
 
 
-def _tls_context(certificate: str, key: str, ca: str, *, required: bool) -> ssl.SSLContext:
+def _certified(section: str, certificate: str, key: str) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise BadConfiguration(
-            f"gy.tls: certificate {certificate} with key {key}: {error}; name PEM files that belong together "
+            f"{section}: certificate {certificate} with key {key}: {error}; name PEM files that belong together "
             "and that this user may read"
         ) from None
+    return context
+
+
+def _tls_context(certificate: str, key: str, ca: str, *, required: bool) -> ssl.SSLContext:
+    context = _certified("gy.tls", certificate, key)
     try:
         context.load_verify_locations(ca)
     except (OSError, ssl.SSLError) as error:

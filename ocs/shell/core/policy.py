@@ -31,6 +31,7 @@ def usage_policy_of(settings: Usage, owner_key: bytes) -> UsagePolicy:
         octets_per_second_max=Octets(settings.octets_per_second_max),
         epoch_ms=settings.epoch_seconds * SECOND,
         channels_max=settings.channels_max,
+        is_witnessed=bool(settings.witnesses_required),
     )
 
 

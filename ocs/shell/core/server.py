@@ -55,8 +55,11 @@ CLOCK_LOOKED_AT_SECONDS: Final = 1.0
 CLOCK_JUMP_MS: Final = 2 * SECOND
 """More than what keeps a clock right would set it by at once: somebody has set it, or the machine was asleep."""
 
-SWITCH_INTERVAL_SECONDS: Final = 0.0005
-"""The journal thread gets the interpreter back quickly after its sync; the default of 5 ms would be the commit time."""
+SWITCH_INTERVAL_SECONDS: Final = 0.0001
+"""The journal thread gets the interpreter back quickly after its sync; the default of 5 ms would be the commit time.
+
+Each time the loop lets go of it for a system call the wait begins anew: it is shorter than what is between two of them.
+"""
 
 OUT_OF_MEMORY: Final = b"there is no memory left; nothing is answered any more, stopping\n"
 
@@ -112,7 +115,7 @@ class _Server:
         self._link = CoreLink(core)
         # All that may be wrong with the configuration shows before anything is written.
         servers = await gy_servers(self._config.gy, core)
-        door = await http_socket(self._config.api.listen)
+        door = await http_socket(self._config.api)
         grace = UnixMillis(clock.now() + self._config.quota.validity_seconds * SECOND)
         core.step(cmd.Start(VERSION, grace))
         await committer.drain()

@@ -29,10 +29,12 @@ from ocs.shell.books.books import Books
 from ocs.shell.config import Config
 from ocs.shell.follower import usage_grpc
 from ocs.shell.follower.backend import Progress
+from ocs.shell.follower.key_listing import KeyListing
 from ocs.shell.follower.owner import Owner
 from ocs.shell.follower.public_log import PublicLog, origin_of
 from ocs.shell.follower.reading import Reading
 from ocs.shell.follower.usage_door import UsageDoor, Verdicts
+from ocs.shell.follower.witnessing import Witnessing
 from ocs.shell.frame import frame, read_frame
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.listening_socket import ListeningSocket
@@ -86,6 +88,7 @@ class Follower:
             ChannelFiles(folder.log),
             origin_of(config.usage.network, config.origin_host),
             key_file.load(folder.log_key),
+            lambda: reading.fold.state.signed.witnessed,
         )
         self.usage = UsageDoor(
             config.usage.network,
@@ -99,6 +102,8 @@ class Follower:
             lambda: UnixMillis(time.time_ns() // 1_000_000),
         )
         self.owner = Owner(config.usage, key_file.load(folder.owner_key), lambda: reading.fold.state, self.command)
+        self.key_listing = KeyListing(folder.key_list, lambda: reading.fold.state.signed.register)
+        self.witnessing = Witnessing(config.usage, public_log, lambda: reading.fold.state, self.command)
         reading.fold.on_archived = lambda through: self._writer.write(frame(link.Trim(through)))
         writer.write(frame(link.Follow()))
 
@@ -228,9 +233,12 @@ class _Door(uvicorn.Server):
 async def _serve(follower: Follower, reading: Reading, token: str, descriptor: int, stop: asyncio.Event) -> None:
     """Fold, listen to the core, and keep the door open, until one of them ends."""
     loop = asyncio.get_running_loop()
+    tls = follower.config.api.tls
     door = _Door(
         uvicorn.Config(
             create_app(follower, token),
+            ssl_certfile=tls.certificate if tls is not None else None,
+            ssl_keyfile=tls.key if tls is not None else None,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -245,6 +253,8 @@ async def _serve(follower: Follower, reading: Reading, token: str, descriptor: i
         following,
         serving,
         loop.create_task(follower.owner.run()),
+        loop.create_task(follower.witnessing.run()),
+        loop.create_task(follower.key_listing.run()),
         loop.create_task(usage_grpc.serve(follower.config.usage, token, follower.usage)),
         loop.create_task(stop.wait()),
     ]

@@ -35,8 +35,11 @@ class ChannelKeeper:
                 await asyncio.to_thread(self._files.keep_close, number, closed)
 
     def _closed(self, channel: Channel, state: State) -> Closed:
-        log = state.signed.log
-        close = propose(channel, log.size, log.root())
-        return Closed(
-            channel.first_leaf, channel.per_octets, envelope.seal(CHANNEL_CLOSE_TYPE, close.encode(), self._signer)
-        )
+        signed = state.signed
+        seen = signed.witnessed
+        if seen is not None and channel.lies_within(seen.size):
+            close, cosignatures = propose(channel, seen.size, seen.root), seen.cosignatures
+        else:
+            close, cosignatures = propose(channel, signed.log.size, signed.log.root()), b""
+        sealed = envelope.seal(CHANNEL_CLOSE_TYPE, close.encode(), self._signer)
+        return Closed(channel.first_leaf, channel.per_octets, sealed, cosignatures)

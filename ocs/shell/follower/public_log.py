@@ -4,17 +4,18 @@ A checkpoint is signed of what the core has synced and this process has folded: 
 after any crash the same ones stand at the same places, and no two checkpoints ever contradict each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ocs.channel import closure_file, leaf
 from ocs.channel.closure_file import ClosureFile
+from ocs.channel.event import LogWitnessed
 from ocs.channel.record import ChannelClose
 from ocs.errors import NotFound
 from ocs.shell.store.channel_files import ChannelFiles
 from ocs.shell.store.log_files import LogFiles
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner
-from ocs.tlog import checkpoint
+from ocs.tlog import checkpoint, note
 from ocs.tlog.checkpoint import Checkpoint
 from ocs.tlog.note import Note, VerifierKey
 from ocs.tlog.proof import LogProof
@@ -28,8 +29,17 @@ class PublicLog:
         key: under which its checkpoints are checked; its name is the log's origin.
     """
 
-    def __init__(self, files: LogFiles, channels: ChannelFiles, origin: str, signer: SeedSigner) -> None:
+    def __init__(
+        self,
+        files: LogFiles,
+        channels: ChannelFiles,
+        origin: str,
+        signer: SeedSigner,
+        witnessed: Callable[[], LogWitnessed | None],
+    ) -> None:
+        """Begin; `witnessed` gives what cosigners have seen last."""
         self.files = files
+        self._witnessed = witnessed
         self._channels = channels
         self.key = VerifierKey(origin, signer.public_key)
         self._signer = signer
@@ -40,19 +50,39 @@ class PublicLog:
         return self.files.size
 
     def checkpoint(self) -> Note:
-        """Give the newest checkpoint, signed."""
+        """Give the newest checkpoint, signed; cosigned too where nothing came since cosigners saw it."""
         size = self.size
+        seen = self._witnessed()
+        if seen is not None and seen.size == size:
+            return self.checkpoint_at(size, seen.cosignatures)
         if self._newest is None or self._newest[0] != size:
             self._newest = size, self.checkpoint_at(size)
         return self._newest[1]
 
-    def checkpoint_at(self, size: int) -> Note:
-        """Sign the checkpoint of the first `size` leaves."""
-        head = Checkpoint(self.key.name, size, self.files.root(size))
-        return checkpoint.sign(head, self.key, self._signer.sign)
+    def cosigned(self) -> Note:
+        """Give the newest checkpoint that cosigners have signed.
 
-    def proof(self, index: int) -> bytes:
+        Raises:
+            NotFound: there is none.
+        """
+        seen = self._witnessed()
+        if seen is None:
+            raise NotFound("no cosigner has signed a checkpoint of this log; name some in usage.witnesses")
+        return self.checkpoint_at(seen.size, seen.cosignatures)
+
+    def checkpoint_at(self, size: int, cosignatures: bytes = b"") -> Note:
+        """Sign the checkpoint of the first `size` leaves, with the cosignatures that there are of it."""
+        head = Checkpoint(self.key.name, size, self.files.root(size))
+        signed = checkpoint.sign(head, self.key, self._signer.sign)
+        if not cosignatures:
+            return signed
+        return Note(signed.text, signed.signatures + note.parse_signatures(cosignatures.decode()))
+
+    def proof(self, index: int, *, cosigned: bool = False) -> bytes:
         """Give the receipt of a leaf: a c2sp.org/tlog-proof against the newest checkpoint.
+
+        Args:
+            cosigned: against the newest one that cosigners have signed instead.
 
         Its line `extra` holds the Commit: a leaf is that and the envelope, which the miner has, so it needs no more to
         check the proof.
@@ -60,11 +90,13 @@ class PublicLog:
         Raises:
             NotFound: the log has no such leaf.
         """
-        if not 0 <= index < self.size:
-            raise NotFound(f"the log has {self.size} leaves, and none with index {index}")
-        signed = self.checkpoint()
+        signed = self.cosigned() if cosigned else self.checkpoint()
+        size = checkpoint.parse(signed.text).size
+        if not 0 <= index < size:
+            seen = "cosigners have seen" if cosigned else "the log has"
+            raise NotFound(f"{seen} {size} leaves, and none with index {index}")
         commit = leaf.commit_of(self.files.entry(index))
-        return LogProof(index, self.files.inclusion(index, self.size), signed.octets, commit).octets
+        return LogProof(index, self.files.inclusion(index, size), signed.octets, commit).octets
 
     def closure(self, number: int) -> Iterator[bytes]:
         """Give the closure of a settled channel, piece by piece (ocs.channel.closure_file).
@@ -82,7 +114,7 @@ class PublicLog:
                 closed=closed.envelope,
                 per_octets=closed.per_octets,
                 log_key=self.key.text,
-                checkpoint=self.checkpoint_at(size).octets,
+                checkpoint=self.checkpoint_at(size, closed.cosignatures).octets,
                 before=self.files.frontier(first),
                 entries=self.files.entries(first, size),
             )

@@ -26,11 +26,13 @@ class Closed(msgspec.Struct, frozen=True, array_like=True):
         first_leaf: where the log has the channel's first commit, -1 where nothing was committed.
         per_octets: what one data credit paid for.
         envelope: the signed ChannelClose.
+        cosignatures: of the checkpoint that it cites, as lines; b"" for none.
     """
 
     first_leaf: int
     per_octets: Octets
     envelope: bytes
+    cosignatures: bytes = b""
 
 
 class ChannelFiles:

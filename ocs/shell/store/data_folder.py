@@ -8,7 +8,8 @@
       snapshots/           the state at one index each
       archive/             commit groups that snapshots have overtaken
       log/                 the public log of signed usage
-      keys/                private keys of this deployment: the owner's of its channels, the log's
+      keys/                private keys of this deployment: the owner's of its channels, the log's; and a list of all
+                           public keys of signers that are registered
       books.sqlite         the books
       core.sock            commands to the core
       token                the administrator's bearer token
@@ -67,6 +68,7 @@ class DataFolder:
         path: the folder itself.
         journal, snapshots, archive, log, books, socket, lock_file, reserve_file, token: what lies in it.
         owner_key, log_key: private keys.
+        key_list: the public keys that are registered.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,6 +79,7 @@ class DataFolder:
         self.log = path / "log"
         self.owner_key = path / "keys" / "owner.pem"
         self.log_key = path / "keys" / "log.pem"
+        self.key_list = path / "keys" / "registered.json"
         self.books = path / "books.sqlite"
         self.socket = path / "core.sock"
         self.lock_file = path / "lock"

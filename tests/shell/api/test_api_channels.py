@@ -94,6 +94,18 @@ def test_a_channel_is_shown_while_it_lives_and_after(node: SigningNode, door: Do
     assert [one["number"] for one in first["items"] + following["items"]] == [27, 26, 25, 24]
 
 
+def test_what_is_odd_about_a_session_is_shown(node: SigningNode, door: Door) -> None:
+    node.channel(1000)
+    node.attach(SESSION)
+    sgw = node.begin(SESSION)
+    node.usage(sgw, 10)  # is lost on its way
+    node.report(node.usage(sgw, 20))
+    sgw.last_id = bytes(32)
+    node.report(node.usage(sgw, 30))
+    (session,) = door.get("/signed-sessions").json()["items"]
+    assert (session["up"], session["seq"], session["flags"]) == ("60", 3, ["gap", "chain"])
+
+
 def test_a_channel_is_opened_and_closed_by_hand(tmp_path: Path) -> None:
     with Door(tmp_path) as door:
         problem(door.post("/channels", {"amount": "5"}), 422, "invalid-input")
@@ -115,6 +127,7 @@ def test_a_channel_is_opened_and_closed_by_hand(tmp_path: Path) -> None:
         problem(door.get("/channels/abc"), 422, "invalid-input")
 
 
+@pytest.mark.fault(61)
 def test_what_was_signed_refused_and_disputed_is_listed(node: SigningNode, door: Door) -> None:
     node.channel(1000)
     node.attach(SESSION)
@@ -130,7 +143,7 @@ def test_what_was_signed_refused_and_disputed_is_listed(node: SigningNode, door:
     (session,) = door.get("/signed-sessions", gy_session_id=SESSION).json()["items"]
     assert (session["up"], session["down"], session["seq"], session["state"]) == ("1000", "2000", 1, "frozen")
     assert session["session_id"] == sgw.session_id.hex()
-    assert session["log_index"] == 0
+    assert (session["log_index"], session["flags"]) == (0, [])
     assert door.get("/signed-sessions", channel="1", state="running").json()["items"] == []
     problem(door.get("/signed-sessions", channel="9"), 404, "not-found")
     problem(door.get("/signed-sessions", channel="x"), 422, "invalid-input")

@@ -69,6 +69,7 @@ def test_a_receipt_proves_what_was_counted(node: SigningNode, door: Door) -> Non
     assert told["next_channel_id"] is None
 
 
+@pytest.mark.fault(58)
 def test_a_batch_is_answered_in_its_order(node: SigningNode, door: Door) -> None:
     sgw = begin(node, door)
     first, second = node.usage(sgw, 1000), node.usage(sgw, 1000)
@@ -87,6 +88,7 @@ def test_a_batch_is_answered_in_its_order(node: SigningNode, door: Door) -> None
     assert [one.code for one in node.events if hasattr(one, "miner_key") and hasattr(one, "code")] == ["over_grant"]
 
 
+@pytest.mark.fault(64)
 def test_an_older_report_that_was_never_counted_is_in_the_newer_one(node: SigningNode, door: Door) -> None:
     sgw = begin(node, door)
     older, newer = node.usage(sgw, 1000), node.usage(sgw, 1000)
@@ -101,6 +103,7 @@ def test_an_older_report_that_was_never_counted_is_in_the_newer_one(node: Signin
     }
 
 
+@pytest.mark.fault(61)
 def test_equivocation_is_kept_with_both_messages(node: SigningNode, door: Door) -> None:
     sgw = begin(node, door)
     one = node.usage(sgw, 1000)
@@ -217,6 +220,7 @@ def test_too_many_at_a_time_are_asked_to_come_again(node: SigningNode, door: Doo
     assert usage._waiting == 0
 
 
+@pytest.mark.fault(59)
 def test_every_end_is_counted(node: SigningNode, door: Door) -> None:
     sgw = begin(node, door)
     send(door, node.usage(sgw, 1000), b"", node.usage(sgw, 10**9))

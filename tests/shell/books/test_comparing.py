@@ -257,6 +257,7 @@ SCENES: list[tuple[Callable[[TwoLedgers], None], Verdict, Verdict, list[tuple[st
 ]  # fmt: skip
 
 
+@pytest.mark.fault(61, 63, 64)
 @pytest.mark.parametrize(("scene", "at_first", "at_last", "incidents"), SCENES, ids=[row[0].__name__ for row in SCENES])
 def test_scenes(
     node: TwoLedgers,
@@ -283,6 +284,7 @@ def test_who_does_not_sign_is_not_compared(node: TwoLedgers, tmp_path: Path) -> 
     assert outcome(tmp_path / "books") == []
 
 
+@pytest.mark.fault(63)
 def test_an_incident_says_what_was_known(node: TwoLedgers, tmp_path: Path) -> None:
     refused_and_never_mended(node)
     node.settle_all()
@@ -439,6 +441,7 @@ def check(path: Path, node: TwoLedgers, *, honest: bool) -> None:
     assert kinds["frozen"] == frozen
 
 
+@pytest.mark.fault(63)
 @given(data=st.data(), steps=st.integers(1, 60), honest=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_any_history(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, steps: int, honest: bool) -> None:

@@ -129,7 +129,7 @@ def test_they_may_begin_with_a_state(node: SigningNode, tmp_path: Path) -> None:
         assert [[row[at] for at in kept] for row in seeded[table]] == [[row[at] for at in kept] for row in whole[table]]
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_books_of_an_older_format_get_what_they_lack(tmp_path: Path, node: SigningNode, version: int) -> None:
     path, fresh = tmp_path / "books.sqlite", tmp_path / "fresh.sqlite"
     posted(fresh, node, lambda left: left)
@@ -137,12 +137,16 @@ def test_books_of_an_older_format_get_what_they_lack(tmp_path: Path, node: Signi
     connection.executescript(FIRST_TABLES + "".join(UPGRADES[one] for one in range(1, version)))
     connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("INSERT INTO progress VALUES (1, 7, 9)")
-    connection.execute("INSERT INTO starts VALUES (1, 9, '0.1.0')")
-    if version == 2:
+    connection.execute("INSERT INTO starts (group_index, at, version) VALUES (1, 9, '0.1.0')")
+    if version > 1:
         connection.execute("INSERT INTO channels VALUES (1, x'01', 9, 1, 9, 9, 9, 'open', NULL, 9, 0, 0, NULL)")
         connection.execute(
-            "INSERT INTO signed_sessions VALUES (x'02', x'03', 1, x'04', x'05', 'running', 9, 9, 3, 40, 2, 9, 0)"
+            "INSERT INTO signed_sessions (session_id, gy_session_id, channel, sgw_key, miner_key, state, began_at, "
+            "last_at, seq, up, down, credits, flags) "
+            "VALUES (x'02', x'03', 1, x'04', x'05', 'running', 9, 9, 3, 40, 2, 9, 0)"
         )
+    if version > 2:
+        connection.execute("UPDATE signed_sessions SET signed = 42")
     connection.commit()
     connection.close()
 
@@ -158,7 +162,7 @@ def test_books_of_an_older_format_get_what_they_lack(tmp_path: Path, node: Signi
     assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert connection.execute("SELECT * FROM starts").fetchall() == [(1, 9, "0.1.0", 1_000_000)]
     signed = connection.execute("SELECT seq, up, down, session, signed FROM signed_sessions").fetchall()
-    assert signed == ([(3, 40, 2, None, 42)] if version == 2 else [])
+    assert signed == ([(3, 40, 2, None, 42)] if version > 1 else [])
     connection.close()
 
 

@@ -48,6 +48,7 @@ def test_a_check_of_what_matches_is_zero(ocs: Ocs, node: TwoLedgers) -> None:
     assert (ocs("check").code, json.loads(ocs("check", "-o", "json").out)) == (0, [])
 
 
+@pytest.mark.fault(63)
 def test_a_check_that_finds_a_difference_is_one_and_says_where(ocs: Ocs, node: TwoLedgers) -> None:
     session(node, 3 * MB)
     session(node, 1 * MB)

@@ -29,6 +29,7 @@ def differ(node: TwoLedgers) -> list[Event]:
     return node.events[before:]
 
 
+@pytest.mark.fault(63)
 def test_it_tells_of_differences_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = DataFolder.open(tmp_path / "data")
     journal = Journal.open(folder.journal, now_ms=lambda: 1_800_000_000_000)

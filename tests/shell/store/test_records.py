@@ -16,6 +16,7 @@ from ocs.channel.event import (
     ChannelOpened,
     ChannelStepped,
     CreditsBought,
+    LogWitnessed,
     SessionBegun,
     SessionFrozen,
     UsageCommitted,
@@ -129,6 +130,7 @@ EVENTS: dict[str, Event] = {
         AT, b"s" * 16, 2, Octets(1000), Octets(2**40), AT, True, 5, b"r" * 32, b"c" * 32, b"envelope"
     ),
     "session frozen": SessionFrozen(AT, b"s" * 16, 1, b"first", b"second"),
+    "log witnessed": LogWitnessed(AT, 17, b"R" * 32, "— witness.example AAAAAAAA\n".encode()),
     "signers added": SignersAdded(AT, "sgw.visited.example", b"S" * 32, b"M" * 32, AT, UnixMillis(0)),
     "key revoked": KeyRevoked(AT, b"S" * 32, "stolen"),
     "key rotated": KeyRotated(AT, b"S" * 32, b"T" * 32, AT, UnixMillis(AT + 86_400_000), b"rotation"),
