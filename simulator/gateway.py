@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -79,6 +79,19 @@ class Attended(Protocol):
         """End, for an ASR came."""
 
 
+class Observer(Protocol):
+    """Sees one connection's octets as they leave and as they come."""
+
+    def sent(self, octets: bytes) -> None: ...
+
+    def received(self, octets: bytes) -> None: ...
+
+    def closed(self) -> None: ...
+
+
+Address = tuple[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A request, its answer, and the seconds between them."""
@@ -99,6 +112,7 @@ class Gateway:
         tx_seconds: how long a CCR waits for its answer.
         watchdog_seconds: silence after which a DWR is sent; twice of it closes the connection.
         record: where answers and broken rules are counted; several gateways may share one.
+        observe: makes an observer for each connection, from its own address and the server's.
     """
 
     def __init__(
@@ -110,6 +124,7 @@ class Gateway:
         watchdog_seconds: float = WATCHDOG_SECONDS,
         record: Record | None = None,
         rng: random.Random | None = None,
+        observe: Callable[[Address, Address], Observer] | None = None,
     ) -> None:
         self.identity = identity
         self.profile = profile
@@ -122,6 +137,8 @@ class Gateway:
         # Low 12 bits of the time above 20 random ones: no repeat within four minutes (RFC 6733 section 3).
         self._end_to_end = (int(time.time()) & 0xFFF) << 20 | self._rng.getrandbits(20)
         self._session_high, self._session_low = int(time.time()), self._rng.getrandbits(31)
+        self._observe = observe
+        self._observer: Observer | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._pending: dict[int, asyncio.Future[tuple[Message, float]]] = {}
@@ -146,7 +163,10 @@ class Gateway:
                 self._reader, self._writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError) as error:
             raise Unreachable(f"no Diameter server at {host}:{port}: {error or 'timed out'}") from error
-        self._start(self._read(self._reader, self._writer))
+        if self._observe is not None:
+            own, server = (self._writer.get_extra_info(end)[:2] for end in ("sockname", "peername"))
+            self._observer = self._observe(own, server)
+        self.start(self._read(self._reader, self._writer))
         try:
             cea = (await self._ask(capabilities_exchange_request(self.identity, self.profile), BASE_ANSWER_SECONDS))[1]
         except Unanswered as error:
@@ -159,7 +179,7 @@ class Gateway:
         self.server_host = cea.octets("Origin-Host") or b""
         if not self.identity.destination_realm:
             self.identity = replace(self.identity, destination_realm=text(cea.octets("Origin-Realm")))
-        self._start(self._watch())
+        self.start(self._watch())
         return cea
 
     async def close(self) -> None:
@@ -194,6 +214,12 @@ class Gateway:
     def leave(self, session_id: bytes) -> None:
         """Forget the session; a request for it is answered 5002 from now on."""
         self._attended.pop(session_id, None)
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Let this run by itself; the end of the connection ends it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
     async def credit_control(self, request: CreditRequest) -> Exchange:
         """Send a CCR and return it with its checked answer.
@@ -244,7 +270,7 @@ class Gateway:
         waiting = asyncio.get_running_loop().create_future()
         self._pending[request.hop_by_hop] = waiting
         sent_at = time.monotonic()
-        self._writer.write(octets)
+        self._write(self._writer, octets)
         try:
             async with asyncio.timeout(patience):
                 came, came_at = await waiting
@@ -263,6 +289,8 @@ class Gateway:
                 start = await reader.readexactly(4)
                 octets = start + await reader.readexactly(message_octets(start) - len(start))
                 came_at = self._heard_at = time.monotonic()
+                if self._observer is not None:
+                    self._observer.received(octets)
                 message = Message.decode(octets)
                 if message.is_request:
                     self._serve(message, writer)
@@ -297,12 +325,17 @@ class Gateway:
                     follow_up = session.abort()
             case _:
                 code, error = COMMAND_UNSUPPORTED, True
-        writer.write(answer(request, self.identity, code, error=error).encode())
+        self._write(writer, answer(request, self.identity, code, error=error).encode())
         if follow_up is not None:
-            self._start(follow_up)
+            self.start(follow_up)
 
     def _check_server_request(self, request: Message) -> None:
         self.record.broken(check_server_request(request, self.server_host, self.identity.host.encode()))
+
+    def _write(self, writer: asyncio.StreamWriter, octets: bytes) -> None:
+        writer.write(octets)
+        if self._observer is not None:
+            self._observer.sent(octets)
 
     async def _watch(self) -> None:
         """Send a DWR after each silence of Tw; close when even that is not answered (RFC 3539 section 3.4.1)."""
@@ -320,14 +353,11 @@ class Gateway:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
+            if self._observer is not None:
+                self._observer.closed()
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionError("the connection was lost"))
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -87,6 +87,8 @@ class Quota:
         final: whether the grant came with a Final-Unit-Indication.
         expires_at: when the Validity-Time ends, on the session's clock.
         used: use of the newest grant.
+        full: whether a packet found too little left; the grant counts as used up.
+        reporting: whether a report goes out by itself, because packets made one due.
         unreported: use since the last report.
         reported: use in all reports the server has taken.
     """
@@ -98,6 +100,8 @@ class Quota:
     final: bool = False
     expires_at: float = NEVER
     used: int = 0
+    full: bool = False
+    reporting: bool = False
     unreported: Volume = field(default_factory=Volume)
     reported: int = 0
     result_code: int = 0
@@ -111,6 +115,10 @@ class Quota:
         if self.threshold is not None and self.threshold < self.granted:
             return self.granted - self.threshold
         return self.granted
+
+    def due(self, profile: Profile) -> bool:
+        """Tell whether the use of the grant is to be reported."""
+        return self.state is QuotaState.ACTIVE and (self.full or self.used >= self.report_at(profile))
 
     def move(self, volume: Volume) -> None:
         self.used += volume.total
@@ -130,6 +138,7 @@ class Quota:
         self.expires_at = now + validity if validity else NEVER
         self.granted = grant.number("CC-Total-Octets") or 0 if grant and self.result_code == SUCCESS else 0
         self.used = self.unreported.total
+        self.full = False
         self.threshold = given.number("Volume-Quota-Threshold") if given else None
         self.final = bool(given and given.all("Final-Unit-Indication"))
         if self.granted:
@@ -225,6 +234,26 @@ class Session:
             await self._report(quota)
         return moved
 
+    def admit(self, volume: Volume, service: int = 0) -> bool:
+        """Count a packet if its quota has room for it, and tell whether it may pass.
+
+        A report that becomes due goes out by itself while packets that still have quota pass.  The first packet without
+        room ends the grant: no other takes what is left of it.
+        """
+        quota = self.quotas[service]
+        if not self.open or quota.state is not QuotaState.ACTIVE:
+            return False
+        blocks = self.profile.blocks_at_quota
+        fits = not blocks or (not quota.full and quota.used + volume.total <= quota.granted)
+        if fits:
+            quota.move(volume)
+        else:
+            quota.full = True
+        if quota.due(self.profile) and not quota.reporting:
+            quota.reporting = True
+            self._gateway.start(self._report_while_due(quota))
+        return fits
+
     async def check_timers(self) -> None:
         """Report and ask anew for every quota whose Validity-Time has passed (RFC 8506 section 8.33)."""
         async with self._lock:
@@ -258,15 +287,24 @@ class Session:
             if self.open:
                 await self._terminate(cause)
 
+    async def _report_while_due(self, quota: Quota) -> None:
+        """Report until the newest grant has room for what passed meanwhile."""
+        try:
+            # A grant so small that it is due before its first octet is reported when something moved.
+            while self.open and quota.due(self.profile) and (quota.used or quota.full):
+                await self._report(quota)
+        finally:
+            quota.reporting = False
+
     async def _report(self, quota: Quota) -> None:
         """Send what is due: nothing, an update, or the last report of final units."""
         async with self._lock:
             profile = self.profile
             # Asked again under the lock: a RAR may have replaced the grant while this report waited.
-            if not self.open or quota.state is not QuotaState.ACTIVE or quota.used < quota.report_at(profile):
+            if not self.open or not quota.due(profile):
                 return
             if not quota.final:
-                exhausted = quota.used >= quota.granted
+                exhausted = quota.full or quota.used >= quota.granted
                 await self._update([quota], Reason.QUOTA_EXHAUSTED if exhausted else Reason.THRESHOLD)
             elif profile.final_ends_session:
                 await self._terminate(TerminationCause.LOGOUT)
