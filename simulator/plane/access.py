@@ -3,7 +3,6 @@
 Between the two lies S1AP in a real network; here the MME calls the eNodeB.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +14,6 @@ from simulator.plane.node import Node, refusal
 PLMN: Final = "99970"
 APN: Final = "internet"
 NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104
-
-OLD_PATH_SECONDS: Final = 0.05
-"""How long the old SGW keeps its tunnels after a move, for packets still on their way (TS 23.401 clause 5.5.1.1.3)."""
 
 
 class AttachRefused(Exception):
@@ -139,21 +135,22 @@ class Mme(Node):
     async def move(self, ue: Ue, sgw_address: str) -> None:
         """Have another SGW serve a UE while its packets flow (TS 23.401 clause 5.5.1.1.3).
 
-        The new SGW makes its tunnels and has the PGW switch downlink to them; the eNodeB then sends uplink there; the
-        old SGW keeps its tunnels for what is still on its way, and is told to delete them without the PGW.
+        The new SGW makes its tunnels and has the PGW switch downlink to them; the eNodeB then sends uplink there.  The
+        old SGW is told to delete its tunnels, without the PGW, once an echo has been through it behind the last packet
+        of either direction: where a real MME waits for a timer, nothing is left on the old path here.
 
         Raises:
             AttachRefused: the new SGW has no quota for the UE; all stays as it was.
+            NoResponse: an SGW does not answer.
         """
-        if ue.pgw_control is None or ue.pgw_user is None:
-            raise ValueError(f"{ue.imsi} is not attached")
+        if ue.sgw_control is None or ue.pgw_control is None or ue.pgw_user is None:
+            raise ValueError(f"{ue.imsi} was never attached")
         old = ue.sgw_control
         asked = BearerContext(ebi=ue.ebi, qos=True, fteids=(ue.enb, ue.pgw_user))
         await self._create(ue, sgw_address, ue.pgw_control, asked)
-        await asyncio.sleep(OLD_PATH_SECONDS)
-        if old is not None:
-            request = ControlMessage(kind=Kind.DELETE_SESSION_REQUEST, teid=old.teid, linked_ebi=ue.ebi)
-            await self.ask(request, old.address)
+        await self._enb.echo(old.address)
+        request = ControlMessage(kind=Kind.DELETE_SESSION_REQUEST, teid=old.teid, linked_ebi=ue.ebi)
+        await self.ask(request, old.address)
 
     async def serve(self, request: ControlMessage, peer: str) -> ControlMessage:
         """Close the radio link when the SGW says that the bearer is gone."""

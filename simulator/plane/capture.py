@@ -4,13 +4,21 @@ Datagrams are written as they were; a Diameter connection is written as the TCP 
 a program that has no right to listen on an interface sees octets only.  RFC 9293 section 3.1.
 """
 
+import struct
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from simulator.plane.layers import inet, utils
+from simulator.plane.layers import inet
 
+FILE_HEADER: Final = struct.Struct("=IHHiIII")
+PACKET_HEADER: Final = struct.Struct("=IIII")
+"""The classic pcap format, in this machine's octet order; its magic number tells a reader which that is."""
+
+MAGIC: Final = 0xA1B2C3D4
+VERSION: Final = (2, 4)
+PACKET_OCTETS_MAX: Final = 65_535
 LINK_TYPE_RAW: Final = 101
 DIAMETER_PORT: Final = 3868
 SEGMENT_OCTETS_MAX: Final = 16_000
@@ -30,12 +38,13 @@ class Capture:
     """
 
     def __init__(self, path: Path, *, diameter_port: int = DIAMETER_PORT) -> None:
-        self._writer = utils.RawPcapWriter(str(path), linktype=LINK_TYPE_RAW)
+        self._file = path.open("wb")
+        self._file.write(FILE_HEADER.pack(MAGIC, *VERSION, 0, 0, PACKET_OCTETS_MAX, LINK_TYPE_RAW))
         self._diameter_port = diameter_port
         self._identification = 0
 
     def close(self) -> None:
-        self._writer.close()
+        self._file.close()
 
     def datagram(self, source: Address, destination: Address, octets: bytes) -> None:
         """Write a UDP datagram."""
@@ -51,9 +60,9 @@ class Capture:
 
     def _write(self, source: Address, destination: Address, inner: object) -> None:
         self._identification = (self._identification + 1) & 0xFFFF
-        packet = inet.IP(src=source[0], dst=destination[0], id=self._identification) / inner
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        self._writer.write(bytes(packet), sec=seconds, usec=nanoseconds // 1000)
+        packet = bytes(inet.IP(src=source[0], dst=destination[0], id=self._identification) / inner)
+        seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+        self._file.write(PACKET_HEADER.pack(seconds, microseconds, len(packet), len(packet)) + packet)
 
 
 @dataclass

@@ -165,9 +165,9 @@ class ControlMessage:
 
     def encode(self) -> bytes:
         body = _BODIES[self.kind](IE_list=list(self._elements()))
-        if self.kind in (Kind.ECHO_REQUEST, Kind.ECHO_RESPONSE):
-            return bytes(gtp_v2.GTPHeader(gtp_type=self.kind, T=0, seq=self.sequence) / body)
-        return bytes(gtp_v2.GTPHeader(gtp_type=self.kind, T=1, teid=self.teid, seq=self.sequence) / body)
+        path = self.kind in (Kind.ECHO_REQUEST, Kind.ECHO_RESPONSE)
+        header = gtp_v2.GTPHeader(P=0, T=int(not path), gtp_type=self.kind, teid=self.teid, seq=self.sequence)
+        return bytes(header / body)
 
     def _elements(self) -> Iterator[Any]:
         """Give the information elements in the order of the standard's tables."""

@@ -8,7 +8,7 @@ labs run side by side.
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, cast
 
 from simulator.plane import gtpc, gtpu
 from simulator.plane.capture import Address, Capture
@@ -43,8 +43,8 @@ class Endpoint(asyncio.DatagramProtocol):
         self.address: Address = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # Python 3.11's own datagram transport is no subclass of asyncio.DatagramTransport.
+        self._transport = cast("asyncio.DatagramTransport", transport)
         self.address = transport.get_extra_info("sockname")
 
     def datagram_received(self, octets: bytes, sender: tuple[str | int, int]) -> None:

@@ -1,13 +1,15 @@
 """What a UE does with its connection: endless, seeded streams of real IP packets, up and down.
 
 Each stream knows what it has given out, by nothing but the lengths of its packets; the meters know nothing of it.
+Payloads are zeros: only their lengths count.
 """
 
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from simulator.messages import Volume
 from simulator.plane.layers import inet
@@ -44,7 +46,7 @@ class Kind(StrEnum):
 SERVERS: Final = {
     Kind.WEB: ("198.51.100.10", 443),
     Kind.VIDEO: ("203.0.113.20", 443),
-    Kind.BULK: ("198.51.100.30", 8080),
+    Kind.BULK: ("198.51.100.30", 20),
     Kind.IOT: ("192.0.2.40", 5683),
     Kind.BURSTS: ("192.0.2.50", 9000),
 }
@@ -70,18 +72,17 @@ class _Ends:
         number = self.numbers[up]
         acknowledged = self.numbers[not up] if "A" in flags else 0
         self.numbers[up] = (number + payload_octets + ("S" in flags) + ("F" in flags)) % SEQUENCES
-        segment = inet.TCP(seq=number, ack=acknowledged, flags=flags, window=WINDOW)
-        return self._packet(segment, payload_octets, after, up=up)
+        segment = partial(inet.TCP, seq=number, ack=acknowledged, flags=flags, window=WINDOW)
+        return self._packet(segment, bytes(payload_octets), after, up=up)
 
-    def udp(self, payload_octets: int, after: float = 0.0, *, up: bool) -> Packet:
-        return self._packet(inet.UDP(), payload_octets, after, up=up)
+    def udp(self, payload: bytes, after: float = 0.0, *, up: bool) -> Packet:
+        return self._packet(inet.UDP, payload, after, up=up)
 
-    def _packet(self, transport: object, payload_octets: int, after: float, *, up: bool) -> Packet:
+    def _packet(self, transport: Any, payload: bytes, after: float, *, up: bool) -> Packet:
         ends, ports = (self.ue, self.server), (self.ue_port, self.port)
         source, target = (0, 1) if up else (1, 0)
         header = inet.IP(src=ends[source], dst=ends[target], id=self.rng.getrandbits(16))
-        packet = header / transport / self.rng.randbytes(payload_octets)
-        packet.sport, packet.dport = ports[source], ports[target]
+        packet = header / transport(sport=ports[source], dport=ports[target]) / payload
         return Packet(up, bytes(packet), after)
 
 
@@ -122,11 +123,11 @@ def _video(rng: random.Random, ue: str, server: str, port: int) -> Iterator[Pack
     ends = _Ends(rng, ue, server, port)
     while True:
         after = 2.0
-        yield ends.udp(rng.randint(40, 120), after, up=True)
+        yield ends.udp(bytes(rng.randint(40, 120)), after, up=True)
         for count in range(1, rng.randint(60, 200)):
-            yield ends.udp(PACKET_OCTETS_MAX - UDP_HEADERS_OCTETS, up=False)
+            yield ends.udp(bytes(PACKET_OCTETS_MAX - UDP_HEADERS_OCTETS), up=False)
             if count % 10 == 0:
-                yield ends.udp(rng.randint(30, 60), up=True)
+                yield ends.udp(bytes(rng.randint(30, 60)), up=True)
 
 
 def _bulk(rng: random.Random, ue: str, server: str, port: int) -> Iterator[Packet]:
@@ -145,11 +146,14 @@ def _bulk(rng: random.Random, ue: str, server: str, port: int) -> Iterator[Packe
 
 
 def _iot(rng: random.Random, ue: str, server: str, port: int) -> Iterator[Packet]:
-    """Report a reading every ten minutes or so, and have it acknowledged."""
+    """Report a reading every ten minutes or so, and have it acknowledged (CoAP, RFC 7252 section 3)."""
     ends = _Ends(rng, ue, server, port)
     while True:
-        yield ends.udp(rng.randint(20, 90), rng.uniform(540.0, 660.0), up=True)
-        yield ends.udp(rng.randint(4, 12), 0.1, up=False)
+        message_id = rng.getrandbits(16).to_bytes(2, "big")
+        reading = bytes(rng.randint(20, 90))
+        post, changed = b"\x40\x02" + message_id + b"\xff" + reading, b"\x60\x44" + message_id
+        yield ends.udp(post, rng.uniform(540.0, 660.0), up=True)
+        yield ends.udp(changed, 0.1, up=False)
 
 
 def _bursts(rng: random.Random, ue: str, server: str, port: int) -> Iterator[Packet]:
@@ -158,7 +162,8 @@ def _bursts(rng: random.Random, ue: str, server: str, port: int) -> Iterator[Pac
     while True:
         after = rng.expovariate(1 / 15.0)
         for _ in range(rng.randint(5, 80)):
-            yield ends.udp(rng.randint(0, PACKET_OCTETS_MAX - UDP_HEADERS_OCTETS), after, up=rng.random() < 0.3)
+            payload = bytes(rng.randint(0, PACKET_OCTETS_MAX - UDP_HEADERS_OCTETS))
+            yield ends.udp(payload, after, up=rng.random() < 0.3)
             after = 0.0
 
 
