@@ -4,12 +4,14 @@ S11 lies between an MME and a serving gateway (SGW), S8 between an SGW and the h
 record; which information element stands in which message, and under which instance, is said here.
 """
 
+import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
 from simulator.plane.layers import Malformed, gtp_v2
+from simulator.wire import text
 
 _Number = TypeVar("_Number", bound=IntEnum)
 
@@ -209,15 +211,13 @@ class ControlMessage:
         """
         if len(octets) < 8 or octets[0] >> 5 != 2 or int.from_bytes(octets[2:4], "big") != len(octets) - 4:
             raise Malformed(f"no GTPv2-C message: {octets[:HEADER_OCTETS].hex()}")
-        packet = gtp_v2.GTPHeader(octets)
+        kind = _known(Kind, octets[1])
         try:
-            kind = Kind(packet.gtp_type)
-        except ValueError:
-            raise Malformed(f"a message of type {packet.gtp_type}") from None
+            packet = gtp_v2.GTPHeader(octets)
+        except struct.error as error:
+            raise Malformed(f"{kind.name} that ends within an element: {error}") from None
         elements = getattr(packet.payload, "IE_list", None) or []
-        return cls(
-            kind=kind, teid=int(packet.teid or 0), sequence=int(packet.seq), **dict(_read(elements, ControlMessage))
-        )
+        return cls(kind=kind, teid=int(packet.teid or 0), sequence=int(packet.seq), **_held(elements, ControlMessage))
 
 
 def _fteid(one: FTeid, instance: int) -> Any:
@@ -238,32 +238,37 @@ def _bearer_elements(kind: Kind, bearer: BearerContext) -> Iterator[Any]:
         yield gtp_v2.IE_ChargingID(ChargingID=bearer.charging_id)
 
 
-def _read(elements: list[Any], into: type[ControlMessage] | type[BearerContext]) -> Iterator[tuple[str, Any]]:
-    """Give the record's fields that these elements hold."""
+def _held(elements: list[Any], record: type[ControlMessage] | type[BearerContext]) -> dict[str, Any]:
+    """Give what these elements hold of the record's fields; an element in the wrong place is passed over."""
+    names = {one.name for one in fields(record)}
+    return {name: value for name, value in _read(elements, record) if name in names}
+
+
+def _read(elements: list[Any], record: type[ControlMessage] | type[BearerContext]) -> Iterator[tuple[str, Any]]:
     fteids = []
     for one in elements:
         match one:
             case gtp_v2.IE_IMSI():
-                yield "imsi", one.IMSI.decode()
+                yield "imsi", text(one.IMSI)
             case gtp_v2.IE_Cause():
                 yield "cause", _known(Cause, one.Cause)
             case gtp_v2.IE_EPSBearerID():
-                yield "ebi" if into is BearerContext else "linked_ebi", int(one.EBI)
+                yield "ebi" if record is BearerContext else "linked_ebi", int(one.EBI)
             case gtp_v2.IE_ServingNetwork():
-                mcc = one.MCC.decode()
-                yield "plmn", mcc[:3] + one.MNC.decode() + mcc[3:]
+                mcc = text(one.MCC)
+                yield "plmn", mcc[:3] + text(one.MNC) + mcc[3:]
             case gtp_v2.IE_RAT():
                 yield "rat", int(one.RAT_type)
             case gtp_v2.IE_Indication():
                 yield "forward", bool(one.length and one.OI)
             case gtp_v2.IE_APN():
-                yield "apn", one.APN.decode()
+                yield "apn", text(one.APN)
             case gtp_v2.IE_PAA() if one.PDN_type == IPV4:
                 yield "address", str(one.ipv4)
             case gtp_v2.IE_FTEID() if one.ipv4_present:
                 fteids.append(FTeid(_known(Interface, one.InterfaceType), int(one.GRE_Key), str(one.ipv4)))
             case gtp_v2.IE_BearerContext():
-                yield "bearer", BearerContext(**dict(_read(one.IE_list or [], BearerContext)))
+                yield "bearer", BearerContext(**_held(one.IE_list or [], BearerContext))
             case gtp_v2.IE_Bearer_QoS():
                 yield "qos", True
             case gtp_v2.IE_ChargingID():

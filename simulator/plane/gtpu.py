@@ -72,9 +72,9 @@ def read(octets: bytes) -> UserMessage:
         raise Malformed(f"no GTP-U message: {octets[:HEADER_OCTETS].hex()}")
     long = bool(octets[0] & 0b111)
     start = LONG_HEADER_OCTETS if long else HEADER_OCTETS
+    if len(octets) < start or int.from_bytes(octets[2:4], "big") != len(octets) - HEADER_OCTETS:
+        raise Malformed(f"lengths that do not add up in {len(octets)} octets: {octets[:start].hex()}")
     header = gtp.GTP_U_Header(octets[:start])
-    if header.length != len(octets) - HEADER_OCTETS or len(octets) < start:
-        raise Malformed(f"a length of {header.length} in {len(octets)} octets")
     following = int(header.next_ex) if header.E else 0
     while following:
         if start >= len(octets) or not octets[start] or start + 4 * octets[start] > len(octets):

@@ -19,8 +19,8 @@ from simulator.plane.meter import BearerMeter, volume
 from simulator.plane.node import Node, NoResponse, refusal
 from simulator.subscriber import Clock, Meter, Session
 
-TIMERS_SECONDS: Final = 1.0
-"""How often Validity-Times are looked at, in seconds of the simulated world."""
+TIMERS_SECONDS: Final = 0.1
+"""How often Validity-Times are looked at; real seconds, however fast the clock runs."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -245,7 +245,7 @@ class Sgw(Node):
         """Take the bearer down on both sides when its session has ended by itself: refused, final units, or an ASR."""
         while bearer.session.open:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TIMERS_SECONDS / self._clock.scale):
+                async with asyncio.timeout(TIMERS_SECONDS):
                     await bearer.session.next_answer()
             with contextlib.suppress(Unanswered):
                 await bearer.session.check_timers()
