@@ -186,6 +186,7 @@ class Stream:
 
     def __init__(self, kind: Kind, ue_address: str, seed: int) -> None:
         self.kind = kind
+        self.ue_address = ue_address
         self.offered = Volume()
         self.packets = 0
         self._packets = _STREAMS[kind](random.Random(f"{kind} {seed}"), ue_address, *SERVERS[kind])
