@@ -20,6 +20,7 @@ from simulator.accounts import Accounts, ApiUnreachable
 from simulator.forwarder_cli import forward
 from simulator.gateway import Rejected, Unreachable
 from simulator.messages import Identity
+from simulator.plane_cli import plane
 from simulator.profile import PROFILES
 from simulator.scenario import SCENARIOS, Outcome, Scenario, play
 from simulator.settlement.keys import Key, NoKey
@@ -136,6 +137,7 @@ def _run(
 
 
 _app.command("forwarder")(forward)
+_app.command("plane")(plane)
 
 
 @_app.command("demo")

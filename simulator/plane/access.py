@@ -130,14 +130,13 @@ class Mme(Node):
                 kind=Kind.DELETE_SESSION_REQUEST, teid=ue.sgw_control.teid, linked_ebi=ue.ebi, forward=True
             )
             await self.ask(request, ue.sgw_control.address)
-        self._released(ue)
+        await self._release(ue)
 
     async def move(self, ue: Ue, sgw_address: str) -> None:
         """Have another SGW serve a UE while its packets flow (TS 23.401 clause 5.5.1.1.3).
 
         The new SGW makes its tunnels and has the PGW switch downlink to them; the eNodeB then sends uplink there.  The
-        old SGW is told to delete its tunnels, without the PGW, once an echo has been through it behind the last packet
-        of either direction: where a real MME waits for a timer, nothing is left on the old path here.
+        old SGW is told to delete its tunnels, without the PGW, once nothing is left on the old path.
 
         Raises:
             AttachRefused: the new SGW has no quota for the UE; all stays as it was.
@@ -148,7 +147,7 @@ class Mme(Node):
         old = ue.sgw_control
         asked = BearerContext(ebi=ue.ebi, qos=True, fteids=(ue.enb, ue.pgw_user))
         await self._create(ue, sgw_address, ue.pgw_control, asked)
-        await self._enb.echo(old.address)
+        await self._enb.drain(old.address)
         request = ControlMessage(kind=Kind.DELETE_SESSION_REQUEST, teid=old.teid, linked_ebi=ue.ebi)
         await self.ask(request, old.address)
 
@@ -158,7 +157,7 @@ class Mme(Node):
         if ue is None or ue.sgw_control is None or request.kind is not Kind.DELETE_BEARER_REQUEST:
             return refusal(request, Cause.CONTEXT_NOT_FOUND)
         if peer == ue.sgw_control.address:
-            self._released(ue)
+            await self._release(ue)
         return ControlMessage(
             kind=Kind.DELETE_BEARER_RESPONSE,
             teid=ue.sgw_control.teid,
@@ -189,7 +188,10 @@ class Mme(Node):
         ue.pgw_user = answer.fteid(Interface.S8U_PGW)
         return sgw
 
-    def _released(self, ue: Ue) -> None:
+    async def _release(self, ue: Ue) -> None:
+        """Close the radio link behind the last packet."""
+        ue.attached = False
+        if ue.sgw_user is not None:
+            await self._enb.drain(ue.sgw_user.address)
         self._enb.unlink(ue)
         self._ues.pop(ue.mme.teid, None)
-        ue.attached = False

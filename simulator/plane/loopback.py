@@ -116,7 +116,7 @@ class Loopback:
         Raises:
             Lost: nothing arrived for a long time.
         """
-        await self._fewer_than(IN_FLIGHT_MAX)
+        await self.until(lambda: self.in_flight < IN_FLIGHT_MAX)
 
     async def quiet(self) -> None:
         """Wait until every datagram has arrived.
@@ -124,13 +124,18 @@ class Loopback:
         Raises:
             Lost: one did not.
         """
-        await self._fewer_than(1)
+        await self.until(lambda: self.in_flight == 0)
 
-    async def _fewer_than(self, datagrams: int) -> None:
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what arriving datagrams bring about; it is asked again behind each that was dealt with.
+
+        Raises:
+            Lost: it does not come about.
+        """
         try:
             async with asyncio.timeout(QUIET_SECONDS):
-                while self.in_flight >= datagrams:
+                while not condition():
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError:
-            raise Lost(f"{self.in_flight} datagrams did not arrive within {QUIET_SECONDS:g} s") from None
+            raise Lost(f"not within {QUIET_SECONDS:g} s; {self.in_flight} datagrams did not arrive") from None

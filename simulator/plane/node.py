@@ -5,6 +5,7 @@ again), TS 29.281 section 7.
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Coroutine
@@ -138,6 +139,14 @@ class Node:
             raise NoResponse(f"{peer} does not answer a GTP-U echo") from None
         finally:
             del self._echoes[peer, sequence]
+
+    async def drain(self, peer: str) -> None:
+        """Wait until all packets that the peer sent up to now have arrived: an echo goes there and comes behind them.
+
+        A real node lets a timer run; here no packet is left on the way, whatever the machine's pace.
+        """
+        with contextlib.suppress(NoResponse):
+            await self.echo(peer)
 
     def send_user(self, octets: bytes, peer: str) -> None:
         if self._user is not None:

@@ -70,7 +70,7 @@ class Pgw(Node):
             kind=Kind.DELETE_BEARER_REQUEST, teid=connection.sgw_control.teid, linked_ebi=connection.ebi
         )
         answer = await self.ask(request, connection.sgw_control.address)
-        self._forget(connection)
+        await self._forget(connection)
         return answer.cause
 
     def packet(self, teid: int, packet: bytes, peer: str) -> None:
@@ -88,7 +88,7 @@ class Pgw(Node):
         if request.kind is Kind.MODIFY_BEARER_REQUEST:
             return self._switch(connection, request)
         if request.kind is Kind.DELETE_SESSION_REQUEST:
-            self._forget(connection)
+            await self._forget(connection)
         return refusal(request, Cause.ACCEPTED, connection.sgw_control.teid)
 
     def _create(self, request: ControlMessage) -> ControlMessage:
@@ -134,7 +134,9 @@ class Pgw(Node):
             bearer=BearerContext(ebi=connection.ebi, cause=Cause.ACCEPTED, charging_id=connection.charging_id),
         )
 
-    def _forget(self, connection: Connection) -> None:
+    async def _forget(self, connection: Connection) -> None:
+        """Close the tunnels behind the last packet."""
+        await self.drain(connection.sgw_user.address)
         self.connections.pop(connection.address, None)
         self._controls.pop(connection.control.teid, None)
         self._users.pop(connection.user.teid, None)

@@ -1,24 +1,26 @@
 """UEs move real packets through two gateways of a running server; the balance is what the packets cost."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dpkt
 import pytest
 
-from live.ocs_server import OcsServer
+from live.ocs_server import OcsServer, free_ports
 from simulator.accounts import Tariff
 from simulator.gateway import Gateway
 from simulator.messages import Identity, ServiceKey, Volume
-from simulator.plane import gtpu
+from simulator.plane import gtpc, gtpu
 from simulator.plane.access import AttachRefused, Ue
 from simulator.plane.capture import Capture
 from simulator.plane.filters import TCP, UDP, Filter, Filters
 from simulator.plane.lab import Lab, open_lab
 from simulator.plane.meter import total
 from simulator.plane.traffic import Kind, Stream
-from simulator.subscriber import Clock
+from simulator.subscriber import Clock, QuotaState
 
 pytestmark = pytest.mark.live
 
@@ -40,7 +42,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OcsServer]:
     with OcsServer(tmp_path_factory.mktemp("ocs"), {"quota": quota}) as running:
         yield running
         assert running.stop() == 0, running.tail()
-        running.verify()
 
 
 class Play:
@@ -138,16 +139,17 @@ def test_packets_end_with_the_credit_and_go_on_after_a_top_up(server: OcsServer)
     async def scene(lab: Lab) -> None:
         ue = await lab.attach("001030000000001")
         stream = Stream(Kind.BULK, ue.address, 9)
-        while not lab.dropped(ue).total:
+        (bearer,) = lab.bearers(ue)
+        while bearer.session.quotas[0].state is QuotaState.ACTIVE:
             await lab.run(ue, stream, 20)
             await until_idle(lab)
-        (bearer,) = lab.bearers(ue)
         assert bearer.session.open
         spent = server.balance("poor")
         await lab.run(ue, stream, 30)
         await until_idle(lab)
         assert server.balance("poor") == spent
         assert lab.metered(ue).total + lab.dropped(ue).total == stream.offered.total
+        assert lab.dropped(ue).total > 0
         server.top_up(100_000, "poor")
         async with asyncio.timeout(EVENT_SECONDS):
             while not bearer.session.quotas[0].granted:
@@ -183,3 +185,33 @@ def test_without_credit_nothing_passes_and_a_stranger_gets_no_tunnel(server: Ocs
 
     Play(server, "broke").run(scene)
     assert server.balance("broke")["consumed"] == 0
+
+
+def test_the_command_accounts_for_every_octet(server: OcsServer, tmp_path: Path) -> None:
+    server.add_operator("shown", "00105", TARIFF.price, TARIFF.per_octets, credit=10**9)
+    command = [sys.executable, "-m", "simulator", "plane", "--imsi-prefix", "00105", "--ues", "3", "--packets", "20"]
+    here = ["--port", str(server.gy_port), "--capture", str(tmp_path / "plane.pcap")]
+    done = subprocess.run(
+        [*command, *here],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**server.environment, "COLUMNS": "160"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("exact") == 3
+    assert "WRONG" not in done.stdout
+    balance = server.balance("shown")
+    assert balance["consumed"] > 0
+    assert balance["reserved"] == 0
+    with (tmp_path / "plane.pcap").open("rb") as file:
+        ports = {
+            segment.data.dport for _, octets in dpkt.pcap.Reader(file) if (segment := dpkt.ip.IP(octets)).src[0] == 127
+        }
+    assert {gtpc.PORT, gtpu.PORT, 3868} <= ports
+    nobody = subprocess.run(
+        [*command, "--port", str(free_ports(1)[0])], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert nobody.returncode == 4
+    assert "no Diameter server" in nobody.stdout
