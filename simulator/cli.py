@@ -23,6 +23,7 @@ from simulator.gateway import Rejected, Unreachable
 from simulator.live_view import LiveView
 from simulator.load_cli import load
 from simulator.messages import Identity
+from simulator.plane_cli import plane
 from simulator.profile import PROFILES
 from simulator.restart import by_command
 from simulator.scenario import Around, Lacking, Outcome, play
@@ -170,6 +171,7 @@ def _scripts(names: list[str]) -> list[Script]:
 _app.command("forwarder")(forward)
 _app.command("conformance")(conform)
 _app.command("load")(load)
+_app.command("plane")(plane)
 
 
 @_app.command("demo")

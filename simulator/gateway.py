@@ -22,7 +22,7 @@ from simulator.checks import (
     check_credit_control,
     check_server_request,
 )
-from simulator.line import Line
+from simulator.line import Line, Observer
 from simulator.messages import (
     CreditRequest,
     Identity,
@@ -87,6 +87,9 @@ class Attended(Protocol):
         """End, for an ASR came."""
 
 
+Address = tuple[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A request, its answer, and the seconds between them."""
@@ -107,6 +110,7 @@ class Gateway:
         tx_seconds: how long a CCR waits for its answer.
         watchdog_seconds: silence after which a DWR is sent; twice of it closes the connection.
         record: where answers and broken rules are counted; several gateways may share one.
+        observe: makes an observer for each connection, from its own address and the server's.
 
     Attributes:
         line: the way to the server; None while there is no connection.
@@ -121,6 +125,7 @@ class Gateway:
         watchdog_seconds: float = WATCHDOG_SECONDS,
         record: Record | None = None,
         rng: random.Random | None = None,
+        observe: Callable[[Address, Address], Observer] | None = None,
     ) -> None:
         self.identity = identity
         self.profile = profile
@@ -136,6 +141,7 @@ class Gateway:
         self.line: Line | None = None
         self._gone = asyncio.Event()
         self._mute = False
+        self._observe = observe
         self._pending: dict[int, asyncio.Future[tuple[Message, float]]] = {}
         self._attended: dict[bytes, Attended] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -158,9 +164,13 @@ class Gateway:
                 reader, writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError) as error:
             raise Unreachable(f"no Diameter server at {host}:{port}: {error or 'timed out'}") from error
-        self.line, self._mute = Line(writer), False
+        observer = None
+        if self._observe is not None:
+            own, server = (writer.get_extra_info(end)[:2] for end in ("sockname", "peername"))
+            observer = self._observe(own, server)
+        self.line, self._mute = Line(writer, observer), False
         self._gone.clear()
-        self._start(self._read(reader, self.line))
+        self.start(self._read(reader, self.line))
         try:
             cea = (await self._ask(capabilities_exchange_request(self.identity, self.profile), BASE_ANSWER_SECONDS))[1]
         except Unanswered as error:
@@ -175,7 +185,7 @@ class Gateway:
         self.server_host = cea.octets("Origin-Host") or b""
         if not self.identity.destination_realm:
             self.identity = replace(self.identity, destination_realm=text(cea.octets("Origin-Realm")))
-        self._start(self._watch())
+        self.start(self._watch())
         return cea
 
     async def close(self) -> None:
@@ -236,6 +246,12 @@ class Gateway:
     def leave(self, session_id: bytes) -> None:
         """Forget the session; a request for it is answered 5002 from now on."""
         self._attended.pop(session_id, None)
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Let this run by itself; the end of the connection ends it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
     async def credit_control(self, request: CreditRequest, change: Change | None = None) -> Exchange:
         """Send a CCR and return it with its checked answer.
@@ -314,6 +330,8 @@ class Gateway:
                 if self._mute:
                     continue
                 came_at = self._heard_at = time.monotonic()
+                if line.observer is not None:
+                    line.observer.received(octets)
                 message = Message.decode(octets)
                 if message.is_request:
                     self._serve(message, line)
@@ -352,7 +370,7 @@ class Gateway:
                 code, error = COMMAND_UNSUPPORTED, True
         line.send(answer(request, self.identity, code, error=error).encode())
         if follow_up is not None:
-            self._start(follow_up)
+            self.start(follow_up)
 
     def _check_server_request(self, request: Message) -> None:
         self.record.judged(check_server_request(request, self.server_host, self.identity.host.encode()))
@@ -373,15 +391,10 @@ class Gateway:
         line, self.line = self.line, None
         self._gone.set()
         if line is not None:
-            line.writer.close()
+            line.close()
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionError("the connection was lost"))
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -5,7 +5,7 @@ Nothing is lost on the way unless the line is cut off, as when a gateway vanishe
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 GATHER_SECONDS_MAX: Final = 0.3
 """Messages that wait for company go alone after this."""
@@ -33,16 +33,30 @@ class Shape:
 GOOD: Final = Shape()
 
 
+class Observer(Protocol):
+    """Sees one connection's octets as they leave and as they come."""
+
+    def sent(self, octets: bytes) -> None: ...
+
+    def received(self, octets: bytes) -> None: ...
+
+    def closed(self) -> None: ...
+
+
 class Line:
     """One connection's writing side.
+
+    Args:
+        observer: sees what leaves; None where nobody looks.
 
     Attributes:
         shape: may be changed at any time, for what is sent from then on.
         cut_off: what is sent arrives nowhere, and nobody is told.
     """
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, observer: Observer | None = None) -> None:
         self.writer = writer
+        self.observer = observer
         self.shape = GOOD
         self.cut_off = False
         self._waiting: list[bytes] = []
@@ -57,6 +71,12 @@ class Line:
             self._flush()
         elif self._last is None:
             self._last = asyncio.get_running_loop().call_later(GATHER_SECONDS_MAX, self._flush)
+
+    def close(self) -> None:
+        """Close the connection; what waits for company is gone."""
+        self.writer.close()
+        if self.observer is not None:
+            self.observer.closed()
 
     def _flush(self) -> None:
         if self._last is not None:
@@ -75,4 +95,7 @@ class Line:
             return
         # asyncio sends each write at once while the socket takes it, and Nagle's algorithm is off.
         for start in range(0, len(octets), step := self.shape.split or len(octets) or 1):
-            self.writer.write(octets[start : start + step])
+            piece = octets[start : start + step]
+            self.writer.write(piece)
+            if self.observer is not None:
+                self.observer.sent(piece)

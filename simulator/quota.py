@@ -32,6 +32,8 @@ class Quota:
         final: whether the grant came with a Final-Unit-Indication.
         expires_at: when the Validity-Time ends, on the session's clock.
         used: use of the newest grant.
+        full: whether a packet found too little left; the grant counts as used up.
+        reporting: whether a report goes out by itself, because packets made one due.
         unreported: use since the last report.
         reported: use in all reports the server has taken.
     """
@@ -43,6 +45,8 @@ class Quota:
     final: bool = False
     expires_at: float = NEVER
     used: int = 0
+    full: bool = False
+    reporting: bool = False
     unreported: Volume = field(default_factory=Volume)
     reported: int = 0
     result_code: int = 0
@@ -56,6 +60,10 @@ class Quota:
         if self.threshold is not None and self.threshold < self.granted:
             return self.granted - self.threshold
         return self.granted
+
+    def due(self, profile: Profile) -> bool:
+        """Tell whether the use of the grant is to be reported."""
+        return self.state is QuotaState.ACTIVE and (self.full or self.used >= self.report_at(profile))
 
     def move(self, volume: Volume) -> None:
         self.used += volume.total
@@ -75,6 +83,7 @@ class Quota:
         self.expires_at = now + validity if validity else NEVER
         self.granted = grant.number("CC-Total-Octets") or 0 if grant and self.result_code == SUCCESS else 0
         self.used = self.unreported.total
+        self.full = False
         self.threshold = given.number("Volume-Quota-Threshold") if given else None
         self.final = bool(given and given.all("Final-Unit-Indication"))
         if self.granted:

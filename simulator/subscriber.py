@@ -165,6 +165,26 @@ class Session:
             await self._report(quota)
         return moved
 
+    def admit(self, volume: Volume, service: int = 0) -> bool:
+        """Count a packet if its quota has room for it, and tell whether it may pass.
+
+        A report that becomes due goes out by itself while packets that still have quota pass.  The first packet without
+        room ends the grant: no other takes what is left of it.
+        """
+        quota = self.quotas[service]
+        if not self.open or quota.state is not QuotaState.ACTIVE:
+            return False
+        blocks = self.profile.blocks_at_quota
+        fits = not blocks or (not quota.full and quota.used + volume.total <= quota.granted)
+        if fits:
+            quota.move(volume)
+        else:
+            quota.full = True
+        if quota.due(self.profile) and not quota.reporting:
+            quota.reporting = True
+            self._gateway.start(self._report_while_due(quota))
+        return fits
+
     async def check_timers(self) -> None:
         """Report and ask anew for every quota whose Validity-Time has passed (RFC 8506 section 8.33)."""
         async with self._lock:
@@ -244,15 +264,24 @@ class Session:
             if self.open:
                 await self._terminate(cause)
 
+    async def _report_while_due(self, quota: Quota) -> None:
+        """Report until the newest grant has room for what passed meanwhile."""
+        try:
+            # A grant so small that it is due before its first octet is reported when something moved.
+            while self.open and quota.due(self.profile) and (quota.used or quota.full):
+                await self._report(quota)
+        finally:
+            quota.reporting = False
+
     async def _report(self, quota: Quota) -> None:
         """Send what is due: nothing, an update, or the last report of final units."""
         async with self._lock:
             profile = self.profile
             # Asked again under the lock: a RAR may have replaced the grant while this report waited.
-            if not self.open or quota.state is not QuotaState.ACTIVE or quota.used < quota.report_at(profile):
+            if not self.open or not quota.due(profile):
                 return
             if not quota.final:
-                exhausted = quota.used >= quota.granted
+                exhausted = quota.full or quota.used >= quota.granted
                 await self._update([quota], Reason.QUOTA_EXHAUSTED if exhausted else Reason.THRESHOLD)
             elif profile.final_ends_session:
                 await self._terminate(TerminationCause.LOGOUT)

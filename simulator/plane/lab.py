@@ -1,0 +1,146 @@
+"""A visited network and a home PGW, joined: UEs attach, move their packets, move on themselves, and leave.
+
+    UE - eNodeB - S1-U - SGW - S8 - PGW - Internet
+            MME - S11 ---/  \\--- Gy - the server
+
+Every packet that a `Stream` gives out ends in one of four places, and the octets of the four add up: it reached the
+other end, an SGW dropped it for lack of quota, or some node had no tunnel for it.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from simulator.gateway import Gateway
+from simulator.messages import Volume
+from simulator.plane.access import Enb, Mme, Ue
+from simulator.plane.capture import Capture
+from simulator.plane.filters import Filters, read_flow
+from simulator.plane.loopback import Loopback
+from simulator.plane.meter import total
+from simulator.plane.node import Node
+from simulator.plane.pgw import Pgw
+from simulator.plane.sgw import Bearer, Sgw
+from simulator.plane.traffic import Stream
+from simulator.subscriber import Clock, Meter
+
+
+@dataclass(slots=True)
+class Internet:
+    """Everything behind the PGW: octets that came from each UE, by its address."""
+
+    received: dict[str, int]
+
+    def take(self, packet: bytes) -> None:
+        source = str(read_flow(packet, up=True).ue)
+        self.received[source] = self.received.get(source, 0) + len(packet)
+
+
+class Lab:
+    """The nodes of one lab; made by `open_lab`.
+
+    Attributes:
+        ues: all that ever attached.
+    """
+
+    def __init__(
+        self, network: Loopback, mme: Mme, enb: Enb, sgws: Sequence[Sgw], pgw: Pgw, internet: Internet, clock: Clock
+    ) -> None:
+        self.network = network
+        self.mme = mme
+        self.enb = enb
+        self.sgws = sgws
+        self.pgw = pgw
+        self.internet = internet
+        self.ues: list[Ue] = []
+        self._clock = clock
+
+    async def attach(self, imsi: str, sgw: int = 0) -> Ue:
+        """Attach a UE through the SGW in this place.
+
+        Raises:
+            AttachRefused: the network does not take it.
+        """
+        ue = await self.mme.attach(imsi, self.sgws[sgw].address, self.pgw.address)
+        self.ues.append(ue)
+        return ue
+
+    async def run(self, ue: Ue, stream: Stream, packets: int) -> None:
+        """Send that many packets of the stream, or fewer if the UE is detached meanwhile."""
+        for _ in range(packets):
+            if not ue.attached:
+                return
+            packet = next(stream)
+            if packet.after:
+                await self._clock.sleep(packet.after)
+            await self.network.room()
+            if packet.up:
+                self.enb.uplink(ue, packet.octets)
+            else:
+                self.pgw.downlink(packet.octets)
+
+    async def move(self, ue: Ue, sgw: int) -> None:
+        """Have the SGW in this place serve the UE, whatever flows meanwhile."""
+        await self.mme.move(ue, self.sgws[sgw].address)
+
+    async def detach(self, ue: Ue) -> None:
+        await self.mme.detach(ue)
+
+    async def delete_from_home(self, ue: Ue) -> None:
+        await self.pgw.delete(ue.address)
+
+    async def quiet(self) -> None:
+        """Wait until every datagram has arrived."""
+        await self.network.quiet()
+
+    def bearers(self, ue: Ue) -> list[Bearer]:
+        """Give the UE's bearers, those of SGWs it has left too."""
+        return [bearer for sgw in self.sgws for bearer in sgw.bearers if bearer.mme == ue.mme]
+
+    def metered(self, ue: Ue) -> Volume:
+        """Give the octets that SGWs let through."""
+        return total(bearer.meter.forwarded for bearer in self.bearers(ue))
+
+    def dropped(self, ue: Ue) -> Volume:
+        """Give the octets that SGWs did not let through."""
+        return total(bearer.meter.dropped for bearer in self.bearers(ue))
+
+    def reported(self, ue: Ue) -> Volume:
+        """Give the octets in all reports that the server has taken."""
+        return total(bearer.session.reported for bearer in self.bearers(ue))
+
+    def delivered(self, ue: Ue) -> Volume:
+        """Give the octets that reached the other end."""
+        return Volume(up=self.internet.received.get(ue.address, 0), down=ue.received)
+
+    @property
+    def strays(self) -> int:
+        """Octets of packets that came to some node without a tunnel for them."""
+        nodes: tuple[Node, ...] = (self.enb, self.pgw, *self.sgws)
+        return sum(node.strays for node in nodes)
+
+
+@contextlib.asynccontextmanager
+async def open_lab(
+    gateways: Sequence[Gateway],
+    filters: Filters,
+    *,
+    clock: Clock | None = None,
+    capture: Capture | None = None,
+    signer: Meter | None = None,
+) -> AsyncIterator[Lab]:
+    """Open a lab with one SGW behind each of these Diameter clients, which must be connected.
+
+    Raises:
+        NoAddress: loopback has no addresses left.
+    """
+    network, clock, internet = Loopback(capture), clock or Clock(), Internet({})
+    async with contextlib.AsyncExitStack() as stack:
+        enb = await stack.enter_async_context(Enb(network))
+        mme = await stack.enter_async_context(Mme(network, enb))
+        sgws = [
+            await stack.enter_async_context(Sgw(network, gateway, filters, clock=clock, signer=signer))
+            for gateway in gateways
+        ]
+        pgw = await stack.enter_async_context(Pgw(network, internet.take))
+        yield Lab(network, mme, enb, sgws, pgw, internet, clock)
