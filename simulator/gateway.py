@@ -88,6 +88,8 @@ class Attended(Protocol):
 
 
 Address = tuple[str, int]
+Observe = Callable[[Address, Address], Observer]
+"""Makes an observer for a connection, from its own address and the server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Gateway:
         watchdog_seconds: float = WATCHDOG_SECONDS,
         record: Record | None = None,
         rng: random.Random | None = None,
-        observe: Callable[[Address, Address], Observer] | None = None,
+        observe: Observe | None = None,
     ) -> None:
         self.identity = identity
         self.profile = profile

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from simulator.accounts import Accounts, ApiError, Balance, Channel, Tariff
 from simulator.checks import Rule, Violation
-from simulator.gateway import Exchange, Gateway, Unanswered
+from simulator.gateway import Exchange, Gateway, Observe, Unanswered
 from simulator.messages import Identity, Volume
 from simulator.profile import STANDARD, Profile
 from simulator.record import Record
@@ -73,6 +73,7 @@ class Around:
         restart: restarts the server, and returns once that is under way; None where nothing does.
         tw_seconds: the server's watchdog interval; None where it was not named.
         time_scale: seconds of the simulated world in one of ours.
+        observe: makes an observer for each connection, for a capture.
     """
 
     accounts: Accounts | None = None
@@ -82,6 +83,7 @@ class Around:
     restart: Callable[[], Awaitable[None]] | None = None
     tw_seconds: float | None = None
     time_scale: float = 1.0
+    observe: Observe | None = None
 
 
 @dataclass(slots=True)

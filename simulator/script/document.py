@@ -165,6 +165,7 @@ class Script:
                 watchdog_seconds=part.watchdog,
                 record=stage.record,
                 rng=stage.rng,
+                observe=stage.around.observe,
             )
             if part.connects:
                 try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import dpkt
 import pytest
 from spoiler import spoiled
 from typer.testing import CliRunner
@@ -240,3 +241,23 @@ def test_severity_decides_what_fails(server: OcsServer, tmp_path: Path) -> None:
     assert fault["seen"] == "oxs.example.net, not ocs.example.net"
     assert ElementTree.parse(tmp_path / "junit").getroot().get("failures") == "0", "only a broken must fails a build"
     assert "1 should broken" in (tmp_path / "html").read_text()
+
+
+def test_what_is_sent_and_received_is_captured(server: OcsServer, tmp_path: Path) -> None:
+    where = ("--port", str(server.gy_port), "--pcap", str(tmp_path / "scenes.pcap"))
+    code, shown = sim(server, "run", "quota-update", "split-octets", *where)
+    assert code == 0, shown
+    streams: dict[int, bytes] = {}
+    with (tmp_path / "scenes.pcap").open("rb") as file:
+        for _, octets in dpkt.pcap.Reader(file):
+            segment = dpkt.ip.IP(octets).data
+            streams[segment.sport] = streams.get(segment.sport, b"") + segment.data
+    answers = streams.pop(3868)
+    assert len(streams) == 2, "one connection for each scenario"
+    for stream in (answers, *streams.values()):
+        kinds = []
+        while stream:
+            kinds.append(int.from_bytes(stream[5:8], "big"))
+            stream = stream[int.from_bytes(stream[1:4], "big") :]
+        assert kinds.count(257) == (2 if len(kinds) > 10 else 1)
+        assert set(kinds) == {257, 272, 282}

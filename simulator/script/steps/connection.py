@@ -110,7 +110,9 @@ class Knock(ConnectionStep):
     """Try a second connection under the gateway's name, and leave the first as it is."""
 
     async def act(self, stage: Stage, gateway: Gateway) -> int:
-        second = Gateway(gateway.identity, gateway.profile, record=stage.record, rng=stage.rng)
+        second = Gateway(
+            gateway.identity, gateway.profile, record=stage.record, rng=stage.rng, observe=stage.around.observe
+        )
         try:
             return await opened(stage, second)
         except Unreachable:
