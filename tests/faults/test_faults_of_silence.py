@@ -182,6 +182,12 @@ class Scenes:
                 assert gateway.closed()
                 assert time.monotonic() - began < INTRODUCTION_SECONDS + SLACK_SECONDS
 
+    def simulated(self) -> None:
+        """Rows 31 and 33, as a lab plays them: the simulator's own scenario of a gateway that answers no DWR."""
+        self.server.play(
+            "standard", "--watchdog", str(TW_SECONDS), "--origin-host", "lab.example", scenarios=["watchdog-silence"]
+        )
+
     def knocking(self) -> None:
         """Row 29: a thousand connections that say nothing, and one address that wants more than its share."""
         server, port = self.server, self.server.gy_port
@@ -222,7 +228,10 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
     with finished(OcsServer(tmp_path_factory.mktemp("silence"), settings)) as server:
         server.add_operator(credit=10**12)
         scenes = Scenes(server)
-        faults = [scenes.vanished, scenes.mute, scenes.late, scenes.busy, scenes.dripping, scenes.knocking]
+        faults = [
+            *(scenes.vanished, scenes.mute, scenes.late, scenes.busy, scenes.dripping, scenes.knocking),
+            scenes.simulated,
+        ]
         with ThreadPoolExecutor(len(faults) + 1) as threads:
             sound = threads.submit(scenes.sound)
             scenes.seen = {fault.__name__: threads.submit(fault) for fault in faults}
@@ -245,7 +254,7 @@ def test_who_vanishes_is_missed_and_finds_his_session(scenes: Scenes) -> None:
 
 
 @pytest.mark.fault(33)
-@pytest.mark.parametrize("fault", ["mute", "late", "busy"])
+@pytest.mark.parametrize("fault", ["mute", "late", "busy", "simulated"])
 def test_the_watchdog_tells_silence_from_death(scenes: Scenes, fault: str) -> None:
     scenes.seen[fault].result()
 

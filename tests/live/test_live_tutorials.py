@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from live.ocs_server import OcsServer
+from live.ocs_server import PLAIN, OcsServer
 from tutorial_files import TUTORIALS, blocks
 
 pytestmark = pytest.mark.live
@@ -15,13 +15,14 @@ pytestmark = pytest.mark.live
 
 @pytest.mark.parametrize("tutorial", sorted(path.stem for path in TUTORIALS.glob("*.md")))
 def test_its_gateway_is_served(tutorial: str, tmp_path: Path) -> None:
-    """Play all scenes under the name, the realm and the profile that the tutorial's configuration gives its gateway."""
+    """Play scenarios under the name, the realm and the profile that the tutorial's configuration gives its gateway."""
     tree: dict[str, Any] = yaml.safe_load(blocks(TUTORIALS / f"{tutorial}.md")["ocs.yaml"])
     del tree["gy"]["listen"]
     gateway = tree["gy"]["peers"][0]
     realm = gateway["origin_host"].partition(".")[2]
     with OcsServer(tmp_path, tree) as server:
-        server.play(gateway["profile"], "--origin-host", gateway["origin_host"], "--origin-realm", realm)
+        name = ("--origin-host", gateway["origin_host"], "--origin-realm", realm)
+        server.play(gateway["profile"], *name, scenarios=PLAIN)
         server.verify()
 
 
