@@ -31,7 +31,7 @@ def scheme(value: Value) -> Scheme:
 @verb("lie")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lie(Step):
-    """Have a session's use signed dishonestly, and hold each answer against docs/signing.md.
+    """End a session, have its use signed dishonestly, and hold each answer against docs/signing.md.
 
     The session's own use must not be signed besides: `signed: no`.
     """
@@ -42,6 +42,7 @@ class Lie(Step):
     async def play(self, stage: Stage) -> None:
         for session in stage.groups[self.subject]:
             said = await _said(stage, session)
+            await session.detach()
             stage.expect(bool(said), Rule.STATE, self.at, "a channel for the session", "the server names none", session)
             await self._lie(stage, session, said)
 
