@@ -22,7 +22,7 @@ from simulator.messages import Identity
 from simulator.profile import PROFILES
 from simulator.restart import by_command
 from simulator.scenario import Around, Lacking, Outcome, play
-from simulator.script.document import Script
+from simulator.script.document import NEEDS, Script
 from simulator.script.library import find, shipped
 from simulator.script.value import ScriptError
 from simulator.settlement.keys import Key, NoKey
@@ -64,7 +64,7 @@ def _options(
 def _list() -> None:
     """List the scenarios and what each shows."""
     for scenario in shipped().values():
-        needs = [f"{need}" for need in scenario.needs]
+        needs = [NEEDS[need].option for need in scenario.needs]
         tail = f"  (needs {', '.join(needs)})" if needs else ""
         tail += f"  (for {', '.join(scenario.only_for)})" if scenario.only_for else ""
         _console.print(f"{scenario.name:<26}{scenario.shows}{tail}", highlight=False, markup=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import simulator.script.steps  # noqa: F401  (entering the verbs is what this import is for)
 from simulator.accounts import Tariff
@@ -20,13 +20,24 @@ from simulator.subscriber import ATTEMPTS, Session
 
 P = TypeVar("P")
 
-NEEDS: Final[dict[str, tuple[Callable[[Around], object], str]]] = {
-    "accounts": (lambda around: around.accounts, "moves money: name the API with --api"),
-    "signing": (lambda around: around.signed, "signs usage: name keys with --sign"),
-    "restart": (lambda around: around.restart, "restarts the server: name a command that does with --restart"),
-    "watchdog": (lambda around: around.tw_seconds, "waits for the server's watchdog: name its Tw with --watchdog"),
+class Need(NamedTuple):
+    """What a scenario may need: whether it is there, the option that names it, and what it is for."""
+
+    there: Callable[[Around], object]
+    option: str
+    text: str
+
+
+NEEDS: Final = {
+    "accounts": Need(lambda around: around.accounts, "--api", "moves money: name the API with --api"),
+    "signing": Need(lambda around: around.signed, "--sign", "signs usage: name keys with --sign"),
+    "restart": Need(
+        lambda around: around.restart, "--restart", "restarts the server: name a command that does with --restart"
+    ),
+    "watchdog": Need(
+        lambda around: around.tw_seconds, "--watchdog", "waits for the server's watchdog: name its Tw with --watchdog"
+    ),
 }
-"""What a scenario may need, how it is found, and how it is named."""
 
 
 def digits(value: Value) -> str:
@@ -124,9 +135,8 @@ class Script:
 
     def lacks(self, around: Around, profile: Profile) -> str:
         for need in self.needs:
-            there, text = NEEDS[need]
-            if there(around) is None:
-                return text
+            if NEEDS[need].there(around) is None:
+                return NEEDS[need].text
         if self.only_for and self.make(profile).name not in self.only_for:
             return f"is for {' and '.join(self.only_for)} gateways, not {self.make(profile).name}"
         return ""

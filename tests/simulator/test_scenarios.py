@@ -107,7 +107,7 @@ def test_every_scene_is_listed():
     assert code == 0
     listed = {line.split()[0]: line for line in shown.splitlines()}
     assert list(listed) == list(shipped())
-    assert "(needs accounts, signing)" in listed["signed-session"]
+    assert "(needs --api, --sign)" in listed["signed-session"]
 
 
 def test_the_procedures_of_the_proposal_are_played():
