@@ -13,8 +13,8 @@ from simulator.checks import SUCCESS
 from simulator.demo_signing import SignedHalf
 from simulator.population import HomeOperator
 from simulator.profile import Profile
+from simulator.quota import Quota, QuotaState
 from simulator.record import Record
-from simulator.subscriber import Quota, QuotaState
 
 SESSIONS_SHOWN: Final = 12
 MONEY_CELLS: Final = 20

@@ -20,6 +20,7 @@ from simulator.subscriber import ATTEMPTS, Session
 
 P = TypeVar("P")
 
+
 class Need(NamedTuple):
     """What a scenario may need: whether it is there, the option that names it, and what it is for."""
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulator.profile import Profile
+from simulator.quota import Quota
 from simulator.script.value import ScriptError, Value
-from simulator.subscriber import Quota
 
 _UNITS: Final = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

@@ -14,10 +14,11 @@ from simulator.gateway import Gateway
 from simulator.messages import Identity, ServiceKey
 from simulator.population import HomeOperator
 from simulator.profile import MAGMA, PROFILES, STANDARD
+from simulator.quota import Quota, QuotaState
 from simulator.record import LATENCIES_KEPT, Record
 from simulator.scenario import Lacking, Outcome, play
 from simulator.script.library import FOLDER, find, shipped
-from simulator.subscriber import Quota, QuotaState, Session
+from simulator.subscriber import Session
 
 WITHOUT_MONEY = ["attach", "quota-update", "validity-time", "ue-termination", "network-termination"]
 

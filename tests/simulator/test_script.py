@@ -9,6 +9,7 @@ import pytest
 from places import DOCS
 from simulator.messages import ServiceKey
 from simulator.profile import OPEN5GS, STANDARD
+from simulator.quota import Quota
 from simulator.script import expectation
 from simulator.script.document import (
     NEEDS,
@@ -30,7 +31,6 @@ from simulator.script.steps.raw import TYPES, Extra
 from simulator.script.steps.session import AWAITED
 from simulator.script.value import DEPTH_MAX, FILE_OCTETS_MAX, ScriptError, Value, parse_yaml, read_yaml
 from simulator.settlement.dishonest import SCHEMES
-from simulator.subscriber import Quota
 
 GOOD = """scenario: mine
 shows: Something.

@@ -11,9 +11,10 @@ from simulator.checks import Rule
 from simulator.gateway import Exchange, Gateway, Rejected, Unanswered, Unreachable
 from simulator.messages import Identity, Reason, ServiceKey, Volume
 from simulator.profile import MAGMA, OPEN5GS, PROFILES, STANDARD, Profile
+from simulator.quota import QuotaState
 from simulator.settlement.messages import Cause
 from simulator.settlement.reading import Reading
-from simulator.subscriber import Clock, QuotaState, Session, SessionState
+from simulator.subscriber import Clock, Session, SessionState
 from simulator.wire import Command, Message, avp, message_octets
 
 IMSI = "001010123456789"

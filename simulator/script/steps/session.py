@@ -10,13 +10,14 @@ from simulator.checks import Rule
 from simulator.gateway import Unanswered
 from simulator.messages import Reason, ServiceUnits, Volume
 from simulator.profile import RequestType
+from simulator.quota import NEVER, Quota, QuotaState
 from simulator.scenario import Stage, until
 from simulator.script.expectation import SessionExpect, Sight
 from simulator.script.fields import needed, option, read
 from simulator.script.measure import Amount, amount, integer, percent, positive, seconds
 from simulator.script.step import Step, verb
 from simulator.script.value import Value
-from simulator.subscriber import NEVER, Quota, QuotaState, Session
+from simulator.subscriber import Session
 from simulator.wire import Message
 
 UP_PERCENT: Final = 20
