@@ -25,6 +25,11 @@ from simulator.wire import Message
 
 IMSI_DIGITS: Final = 15
 
+TRAILING_SECONDS: Final = 3.0
+"""How long the books may trail behind the last CCA."""
+
+LOOK_SECONDS: Final = 0.05
+
 
 class Lacking(Exception):
     """What a scenario needs was not named; the text says what and how to name it."""
@@ -119,6 +124,15 @@ class Stage:
 
     async def balance(self, operator: Operator) -> Balance:
         return await self.accounts().balance(operator.name)
+
+    async def settled_balance(self, operator: Operator, condition: Callable[[Balance], bool]) -> Balance:
+        """Read a balance until it is as it should be, or the time in which books may trail is over."""
+        until = time.monotonic() + TRAILING_SECONDS / self.clock.scale
+        while True:
+            shown = await self.balance(operator)
+            if condition(shown) or time.monotonic() > until:
+                return shown
+            await asyncio.sleep(LOOK_SECONDS)
 
     def due(self, operator: Operator) -> int:
         """Credits for all that its sessions reported, by the simulator's own arithmetic."""

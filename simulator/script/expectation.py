@@ -172,11 +172,18 @@ class BalanceExpect:
     overrun: Bounds | None = option(bounds)
 
     def judge(self, stage: Stage, step: str, shown: Balance) -> None:
+        for held, rule, text, seen in self._of(shown):
+            stage.expect(held, rule, step, text, seen)
+
+    def holds(self, shown: Balance) -> bool:
+        return all(held for held, *_ in self._of(shown))
+
+    def _of(self, shown: Balance) -> Iterator[Found]:
         for name in Balance.__dataclass_fields__:
             bound: Bounds | None = getattr(self, name)
             if bound is not None:
                 number: int = getattr(shown, name)
-                stage.expect(bound.holds(number), Rule.MONEY, step, f"{name} {bound}", f"{name} is {number:,}")
+                yield bound.holds(number), Rule.MONEY, f"{name} {bound}", f"{name} is {number:,}"
 
 
 def _codes(expected: Sequence[int]) -> str:

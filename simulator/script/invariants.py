@@ -1,21 +1,14 @@
 """What holds at a scenario's end, after every session has ended: the books, and the receipts."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from simulator.accounts import Balance
 from simulator.checks import Rule
-from simulator.scenario import Operator, Stage
+from simulator.scenario import Stage
 
 STEP: Final = "invariants"
-
-SETTLED_SECONDS: Final = 3.0
-"""How long the books may trail behind the last CCA."""
-
-LOOK_SECONDS: Final = 0.05
 
 Invariant = Callable[[Stage], Awaitable[None]]
 
@@ -32,7 +25,7 @@ async def charged_as_reported(stage: Stage) -> None:
     """What is consumed or owed is the tariff's price of the octets reported."""
     for operator in stage.operators.values():
         due = stage.due(operator)
-        shown = await _settled(stage, operator, partial(_is_charged, due))
+        shown = await stage.settled_balance(operator, partial(_is_charged, due))
         charged = shown.consumed + shown.overrun
         text = f"{due:,} credits charged to {operator.name}"
         stage.expect(charged == due, Rule.MONEY, STEP, text, f"{charged:,} are")
@@ -41,7 +34,7 @@ async def charged_as_reported(stage: Stage) -> None:
 async def nothing_reserved(stage: Stage) -> None:
     """No reservation outlives its session."""
     for operator in stage.operators.values():
-        shown = await _settled(stage, operator, lambda shown: shown.reserved == 0)
+        shown = await stage.settled_balance(operator, lambda shown: shown.reserved == 0)
         text = f"nothing reserved of {operator.name}"
         stage.expect(shown.reserved == 0, Rule.MONEY, STEP, text, f"{shown.reserved:,} are")
 
@@ -67,13 +60,3 @@ INVARIANTS: Final[dict[str, Invariant]] = {
 
 def _is_charged(due: int, shown: Balance) -> bool:
     return shown.consumed + shown.overrun == due
-
-
-async def _settled(stage: Stage, operator: Operator, condition: Callable[[Balance], bool]) -> Balance:
-    """Read a balance until it is as it should be, or the time for that is over."""
-    until = time.monotonic() + SETTLED_SECONDS / stage.clock.scale
-    while True:
-        shown = await stage.balance(operator)
-        if condition(shown) or time.monotonic() > until:
-            return shown
-        await asyncio.sleep(LOOK_SECONDS)

@@ -208,12 +208,15 @@ def lost_charge(balance: dict[str, Any]) -> None:
 
 
 def charged_twice(balance: dict[str, Any]) -> None:
-    """Show every charge twice."""
-    _move(balance, "available", "consumed", int(balance["consumed"]))
+    """Show every charge twice; what is not available for it is owed."""
+    charged = int(balance["consumed"])
+    there = min(charged, int(balance["available"]))
+    _move(balance, "available", "consumed", there)
+    balance["overrun"] = str(int(balance["overrun"]) + charged - there)
 
 
 def kept_reserved(balance: dict[str, Any]) -> None:
-    _move(balance, "available", "reserved", 1)
+    _move(balance, "available", "reserved", min(1, int(balance["available"])))
 
 
 def credited_twice(balance: dict[str, Any]) -> None:

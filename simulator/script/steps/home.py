@@ -36,13 +36,14 @@ class TopUp(Step):
 @verb("balance")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBalance(Step):
-    """Read an operator's balance."""
+    """Read an operator's balance until it is as expected, or the time in which books may trail is over."""
 
     subject: str = needed(operator)
     expect: BalanceExpect = needed(lambda value: read(BalanceExpect, value))
 
     async def play(self, stage: Stage) -> None:
-        self.expect.judge(stage, self.at, await stage.balance(stage.operators[self.subject]))
+        shown = await stage.settled_balance(stage.operators[self.subject], self.expect.holds)
+        self.expect.judge(stage, self.at, shown)
 
 
 @verb("terminate")
