@@ -16,7 +16,8 @@ from simulator.population import HomeOperator
 from simulator.profile import MAGMA, PROFILES, STANDARD
 from simulator.quota import Quota, QuotaState
 from simulator.record import LATENCIES_KEPT, Record
-from simulator.scenario import Lacking, Outcome, play
+from simulator.restart import by_command
+from simulator.scenario import HookFailed, Lacking, Outcome, play
 from simulator.script.library import FOLDER, find, shipped
 from simulator.subscriber import Session
 
@@ -101,6 +102,14 @@ def test_the_command_line_tells_wrong_use_from_a_missing_server(free_port):
     assert run("run", "attach", "--imsi-prefix", "one")[0] == 2
     assert run("run", "attach", "--port", str(free_port))[0] == 4
     assert run("--version")[0] == 0
+
+
+def test_a_command_restarts_the_server(tmp_path):
+    mark = tmp_path / "restarted"
+    asyncio.run(by_command(f"touch {mark}")())
+    assert mark.exists()
+    with pytest.raises(HookFailed, match="ended with 3: no such unit"):
+        asyncio.run(by_command("echo no such unit; exit 3")())
 
 
 def test_every_scene_is_listed():
