@@ -133,8 +133,8 @@ class Stage:
         Raises:
             ApiError: the server refused.
         """
-        # The PLMN 001-01 is for tests; six random digits behind it keep one run apart from the next.
-        tail = f"{self.rng.randrange(1_000_000):06d}"
+        # The PLMN 001-01 is for tests; seven random digits behind it keep one run apart from the next.
+        tail = f"{self.rng.randrange(10_000_000):07d}"
         made = Operator(name=f"scene-{tail}", prefix=f"00101{tail}", tariff=tariff)
         await self.accounts().create_operator(made.name, [made.prefix], made.tariff)
         if credit:

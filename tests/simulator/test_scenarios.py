@@ -104,6 +104,15 @@ def test_the_command_line_tells_wrong_use_from_a_missing_server(free_port):
     assert run("--version")[0] == 0
 
 
+def test_a_wrong_file_is_wrong_use_and_nothing_is_played(server, tmp_path):
+    file = tmp_path / "wrong.yaml"
+    file.write_text("scenario: wrong\nshows: x\nsteps:\n  - atach: first\n")
+    code, shown = run("run", "attach", str(file), "--port", str(server.port))
+    assert code == 2
+    assert "did you mean attach?" in shown
+    assert not server.seen
+
+
 def test_a_command_restarts_the_server(tmp_path):
     mark = tmp_path / "restarted"
     asyncio.run(by_command(f"touch {mark}")())
