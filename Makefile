@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 60
 
-.PHONY: help demo serve test check lint types tests proto faults interop bench audit soak endurance together clean
+.PHONY: help demo serve test check lint types tests proto faults interop bench audit soak endurance steady together clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -68,6 +68,9 @@ audit: $(VENV)/.stamp  ## a closure of AUDIT_COMMITS=100000 commits, audited bes
 
 endurance: $(VENV)/.stamp  ## ten minutes at full rate (ENDURANCE_SECONDS=600); the last must be as the second
 	@PYTHONPATH=tests $(BIN)/python -m bench.endurance
+
+steady: $(VENV)/.stamp  ## ten minutes at half of the full rate, after as many to warm up; flat, and reconciled
+	@PYTHONPATH=tests $(BIN)/python -m bench.steady
 
 together: $(VENV)/.stamp  ## ten minutes of Gy and signed usage (TOGETHER_SECONDS=600); both ledgers must agree
 	@PYTHONPATH=tests $(BIN)/python -m bench.together

@@ -24,6 +24,7 @@ from simulator.messages import Identity
 from simulator.profile import PROFILES
 from simulator.templates import capabilities, templates
 from simulator.verdict.files import HtmlFile, JsonFile, JunitFile, write
+from simulator.verdict.flat import MINUTE_SECONDS, flat
 from simulator.verdict.load import Limit, LoadReport
 
 EXIT_LIMIT: Final = 1
@@ -82,6 +83,11 @@ def load(
     operator: Annotated[str, typer.Option(help="Who pays, with --api; one of the prefix is made when not given.")] = "",
     p99_max: Annotated[float, typer.Option(min=0, help="Milliseconds that p99 may take; 0 for any.")] = 0.0,
     errors_max: Annotated[int, typer.Option(min=0, help="Wrong answers that are put up with.")] = 0,
+    flat_max: Annotated[
+        float,
+        typer.Option(min=0, help="Percent by which the last minute may leave the second one; 0 for any."),
+    ] = 0.0,
+    warm: Annotated[float, typer.Option(min=0, help="Seconds that go before and are not counted.")] = 1.0,
     html: HtmlFile = None,
     junit: JunitFile = None,
     json: JsonFile = None,
@@ -95,6 +101,8 @@ def load(
     rises = shape in (Shape.RAMP, Shape.STRESS)
     steady = arrivals * (updates + 2) if arrivals else rate
     lasts = seconds or SECONDS[shape]
+    if flat_max and (rises or lasts < 3 * MINUTE_SECONDS):
+        raise typer.BadParameter("it compares minutes: name --seconds of 180 or more", param_hint="--flat-max")
     under_way = outstanding if shape is Shape.FULL else max(1, min(outstanding, population // connections))
     identity = Identity(host=origin_host, realm=origin_realm, destination_realm=realm)
     job = Job(
@@ -110,7 +118,7 @@ def load(
         updates=updates,
         sessions=max(-(-population // connections), under_way) * connections,
         seconds=over + lasts if rises else lasts,
-        warm_seconds=0.0 if rises else 1.0,
+        warm_seconds=0.0 if rises else warm,
         first_session=int(datetime.now(UTC).timestamp() * 1000) << 16,
         stop_p99_ms=(p99_max or STRESS_P99_MS) if shape is Shape.STRESS else 0.0,
         is_drained=True,
@@ -130,6 +138,8 @@ def load(
         _console.print(f"✘ {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_USAGE) from error
     limits = list(_limits(result, books, 0.0 if shape is Shape.STRESS else p99_max, errors_max))
+    if flat_max:
+        limits += flat(result, samples, flat_max)
     report = LoadReport(server=server, at=at, shape=told, result=result, samples=samples, books=books, limits=limits)
     _show(report)
     if shape is Shape.STRESS:

@@ -56,7 +56,7 @@ class Books:
 
 
 def run(job: Job, server_pid: int | None, tell: Callable[[Second], None]) -> tuple[Result, list[Sample]]:
-    """Run the generator; `tell` hears each second as it ends.
+    """Run the generator; `tell` hears each second as it ends.  Samples are of the seconds that count.
 
     Raises:
         LoadFailed: the generator ended with an error.
@@ -79,16 +79,18 @@ def run(job: Job, server_pid: int | None, tell: Callable[[Second], None]) -> tup
             raise LoadFailed("the generator has no pipes")
         process.stdin.write(job.to_json())
         process.stdin.close()
-        last = ""
+        last, began, ended = "", -1, 0
         for line in process.stderr:
             if line.startswith("{"):
+                ended = len(watch.samples) if watch else 0
+                began = max(0, ended - 1) if began < 0 else began
                 tell(Second(**json.loads(line)))
             elif line.strip():
                 last = line.strip()
         if process.wait():
             raise LoadFailed(last or f"the generator ended with {process.returncode}")
         answer.seek(0)
-        return Result.from_json(json.load(answer)), watch.samples if watch else []
+        return Result.from_json(json.load(answer)), watch.samples[began:ended] if watch else []
 
 
 async def open_books(accounts: Accounts, prefix: str, operator: str) -> Opened:

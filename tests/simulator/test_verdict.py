@@ -10,12 +10,14 @@ import pytest
 
 from simulator.accounts import Balance
 from simulator.checks import Findings, Rule, Violation
-from simulator.load import Result
+from simulator.load import Result, Second
+from simulator.load.process import Sample
 from simulator.load_run import Books
 from simulator.messages import Volume
 from simulator.profile import STANDARD
 from simulator.record import VIOLATIONS_KEPT, Record
 from simulator.scenario import Outcome
+from simulator.verdict.flat import flat
 from simulator.verdict.junit import Case, junit
 from simulator.verdict.load import Limit, LoadReport
 from simulator.verdict.page import Mark, Page, Section, Table
@@ -185,3 +187,19 @@ def test_a_load_says_what_failed() -> None:
     assert "p99 is 9 ms" in report.to_html()
     assert json.loads(report.to_json())["generator_was_the_bottleneck"]
     assert ElementTree.fromstring(report.to_junit()).get("failures") == "1"
+
+
+def minutes(last: float = 1.0) -> Result:
+    """Three minutes of load; p99 is `last` in the third."""
+    latency = [9.0] * 60 + [1.0] * 60 + [last] * 60
+    seconds = [Second(at=at, answers=100, errors=0, p50=0.5, p99=p99, longest=p99) for at, p99 in enumerate(latency)]
+    return Result(seconds=seconds)
+
+
+def test_a_load_is_flat_where_its_last_minute_is_as_its_second() -> None:
+    memory = [Sample(at=at, cpu=0.5, resident=10**8 + (5 * 10**6 if at >= 120 else 0)) for at in range(180)]
+    limits = list(flat(minutes(), memory, 5))
+    assert [limit.asks.split()[0] for limit in limits] == ["rate", "p50", "p99", "memory"]
+    assert all(limit.holds for limit in limits)
+    assert [limit.holds for limit in flat(minutes(last=1.1), memory, 4.9)] == [True, True, False, False]
+    assert not any(limit.holds for limit in flat(Result(), [], 5)), "nothing is flat that was not there"

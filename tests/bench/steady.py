@@ -1,0 +1,56 @@
+"""`make steady`: ten minutes at half of what the server serves; the last as the second, and every octet charged.
+
+STEADY_SECONDS says how long, STEADY_WARM what goes before: ended sessions are kept for ten minutes, so memory is level
+only after as many.  Half of what is half of the rate that the same server reached just before.  Writes steady.json.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from live.ocs_server import TOKEN, OcsServer
+
+SECONDS = float(os.environ.get("STEADY_SECONDS", "600"))
+WARM = float(os.environ.get("STEADY_WARM", "660"))
+SESSIONS = 100_000
+FULL_SECONDS = 10
+FLAT_PERCENT = 5
+OWN_CPU_MAX = 0.5
+"""The generator's part of what the server's core uses."""
+
+
+def main() -> None:
+    with TemporaryDirectory(prefix="ocs-steady-") as scratch, OcsServer(Path(scratch)) as server:
+        assert server.process is not None
+        report = Path(scratch) / "full.json"
+        _load(server, "--shape", "full", "--outstanding", "512", "--seconds", str(FULL_SECONDS), "--json", str(report))
+        full = json.loads(report.read_text())["result"]["rate"]
+        print(f"the server serves {full:,.0f}/s; half of it from here on", flush=True)
+        code = _load(
+            server,
+            *("--shape", "soak", "--rate", f"{full / 2:.0f}", "--seconds", f"{SECONDS:g}", "--warm", f"{WARM:g}"),
+            *("--population", str(SESSIONS), "--flat-max", str(FLAT_PERCENT), "--json", "steady.json"),
+            *("--api", f"http://127.0.0.1:{server.api_port}", "--server-pid", str(server.process.pid)),
+        )
+        told = json.loads(Path("steady.json").read_text())
+        own = told["result"]["busy"] / (sum(one["cpu"] for one in told["server_samples"]) / len(told["server_samples"]))
+        print(f"the generator used {own:.2f} of the CPU that the server's core did")
+        assert server.stop() == 0, server.tail()
+    if code or own > OWN_CPU_MAX:
+        raise SystemExit(code or f"the generator used more than {OWN_CPU_MAX:g} of it")
+
+
+def _load(server: OcsServer, *arguments: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator", "load", f"127.0.0.1:{server.gy_port}", *arguments],
+        env=os.environ | {"OCS_API_TOKEN": TOKEN},
+        check=False,
+    )
+    return done.returncode
+
+
+if __name__ == "__main__":
+    main()
