@@ -71,8 +71,7 @@ class Lab:
             if not ue.attached:
                 return
             packet = next(stream)
-            if packet.after:
-                await self._clock.sleep(packet.after)
+            await self._clock.sleep(packet.after)  # streams take turns even where no time passes
             await self.network.room()
             if packet.up:
                 self.enb.uplink(ue, packet.octets)

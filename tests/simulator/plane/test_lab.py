@@ -27,7 +27,10 @@ FILTERS = Filters(OTHER, (Filter(key=WEB, protocol=TCP, ports=(443, 443)),))
 SCALE = 50_000.0
 """Traffic of hours in a second; Validity-Times are longer than any scene."""
 
-EVENT_SECONDS = 5.0
+EVENT_SECONDS = 10.0
+
+UPLOAD = 5
+"""A seed with which bulk traffic begins with an upload."""
 
 
 def play(
@@ -58,6 +61,12 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(EVENT_SECONDS):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def flow(lab: Lab, ue: Ue, stream: Stream, ended: asyncio.Event) -> None:
+    """Keep a stream running until the scene says so, or the UE is gone."""
+    while ue.attached and not ended.is_set():
+        await lab.run(ue, stream, 10)
 
 
 def offered(streams: list[Stream]) -> Volume:
@@ -130,22 +139,28 @@ def test_without_quota_packets_are_dropped_and_counted_apart(server):
 
 
 def test_a_ue_moves_between_two_gateways_and_no_octet_is_lost_or_counted_twice(server):
-    server.grant, server.threshold = 100_000, 50_000
+    server.grant, server.threshold = 300_000, 250_000
 
     async def scene(lab: Lab) -> None:
         ue = await lab.attach(IMSI)
         streams = [Stream(kind, ue.address, 4) for kind in (Kind.BULK, Kind.VIDEO, Kind.WEB)]
-        running = asyncio.gather(*(lab.run(ue, stream, 180) for stream in streams))
+        ended = asyncio.Event()
+        running = asyncio.gather(*(flow(lab, ue, stream, ended) for stream in streams))
+
+        def both_ways() -> bool:
+            (serving,) = (bearer for bearer in lab.bearers(ue) if bearer.session.open)
+            return min(serving.meter.forwarded.up, serving.meter.forwarded.down) > 0
+
         for sgw in (1, 0, 1):
-            already = lab.metered(ue).total
-            await until(lambda already=already: lab.metered(ue).total > already + 30_000)
+            await until(both_ways)
             await lab.move(ue, sgw)
+        await until(both_ways)
+        ended.set()
         await running
         await lab.quiet()
         assert ue.end_markers == 3
         bearers = lab.bearers(ue)
         assert len(bearers) == 4
-        assert all(bearer.meter.forwarded.up and bearer.meter.forwarded.down for bearer in bearers)
         assert [bearer.session.open for bearer in bearers].count(True) == 1
         assert lab.strays == 0
         expect_exact(lab, ue, streams)
@@ -157,24 +172,28 @@ def test_a_ue_moves_between_two_gateways_and_no_octet_is_lost_or_counted_twice(s
     assert charged(server) > 0
 
 
-def test_home_deletes_a_session_while_its_packets_flow(server):
-    """The last report comes before the answer, its cause is the network's, and what comes too late is a stray."""
+@pytest.mark.parametrize(("ending", "cause"), [("ue", 1), ("home", 4)])
+def test_a_session_ends_while_its_packets_flow(server, ending, cause):
+    """What was let through before the end still arrives; what comes behind it is a stray; the cause is the true one."""
 
     async def scene(lab: Lab) -> None:
         ue = await lab.attach(IMSI)
-        stream = Stream(Kind.BULK, ue.address, 5)
-        running = asyncio.create_task(lab.run(ue, stream, 10_000))
-        await until(lambda: lab.metered(ue).total > 50_000)
-        assert await lab.pgw.delete(ue.address) is Cause.ACCEPTED
-        await until(lambda: not ue.attached)
+        streams = [Stream(Kind.BULK, ue.address, UPLOAD), Stream(Kind.VIDEO, ue.address, 5)]
+        running = asyncio.gather(*(flow(lab, ue, stream, asyncio.Event()) for stream in streams))
+        await until(lambda: min(lab.metered(ue).up, lab.metered(ue).down) > 30_000)
+        if ending == "home":
+            assert await lab.pgw.delete(ue.address) is Cause.ACCEPTED
+            await until(lambda: not ue.attached)
+        else:
+            await lab.detach(ue)
         await running
         await lab.quiet()
-        assert stream.packets < 10_000
+        await until(lambda: not lab.pgw.connections)
         assert lab.reported(ue) == lab.metered(ue)
-        expect_exact(lab, ue, [stream])
+        expect_exact(lab, ue, streams)
 
     play(server, scene)
-    assert (server.seen[-1].request_type, server.seen[-1].termination_cause) == (3, 4)
+    assert (server.seen[-1].request_type, server.seen[-1].termination_cause) == (3, cause)
 
 
 def test_a_refused_ue_gets_no_tunnel(server):
@@ -220,14 +239,13 @@ def test_a_session_that_ends_by_itself_takes_its_bearer_down(server, ending):
         stream = Stream(kind, ue.address, 7)
         if ending == "refusal":
             server.purse = 0
-        running = asyncio.create_task(lab.run(ue, stream, 1_000))
+        running = asyncio.create_task(flow(lab, ue, stream, asyncio.Event()))
         if ending == "abort":
             await until(lambda: lab.metered(ue).total > 10_000)
             server.abort(bearer.session.session_id.decode())
-        await until(lambda: not ue.attached)
         await running
         assert bearer.session.state is SessionState.ENDED
-        assert lab.pgw.connections == {}
+        await until(lambda: not lab.pgw.connections)
         await lab.quiet()
         assert lab.reported(ue) == lab.metered(ue)
         expect_exact(lab, ue, [stream])
