@@ -33,7 +33,7 @@ def plane(
     ues: Annotated[int, typer.Option(min=1, max=1000, help="How many subscribers.")] = 5,
     packets: Annotated[int, typer.Option(min=1, help="Packets of each of a subscriber's two kinds of traffic.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same packets.")] = 1,
-    capture: Annotated[Path | None, typer.Option(help="Write GTP-C, GTP-U and Diameter to this pcap file.")] = None,
+    pcap: Annotated[Path | None, typer.Option(help="Write GTP-C, GTP-U and Diameter, as Wireshark opens it.")] = None,
 ) -> None:
     """Attach subscribers, send their packets through GTP tunnels, and hold what was charged against what crossed."""
     if profile not in PROFILES:
@@ -42,7 +42,7 @@ def plane(
         raise typer.BadParameter(f"{imsi_prefix!r} is not 5 to 12 digits", param_hint="--imsi-prefix")
     record = Record()
     try:
-        with contextlib.closing(Capture(capture)) if capture is not None else contextlib.nullcontext() as writing:
+        with contextlib.closing(Capture(pcap)) if pcap is not None else contextlib.nullcontext() as writing:
             shown = asyncio.run(
                 roam(
                     host,

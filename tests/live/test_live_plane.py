@@ -190,7 +190,7 @@ def test_without_credit_nothing_passes_and_a_stranger_gets_no_tunnel(server: Ocs
 def test_the_command_accounts_for_every_octet(server: OcsServer, tmp_path: Path) -> None:
     server.add_operator("shown", "00105", TARIFF.price, TARIFF.per_octets, credit=10**9)
     command = [sys.executable, "-m", "simulator", "plane", "--imsi-prefix", "00105", "--ues", "3", "--packets", "20"]
-    here = ["--port", str(server.gy_port), "--capture", str(tmp_path / "plane.pcap")]
+    here = ["--port", str(server.gy_port), "--pcap", str(tmp_path / "plane.pcap")]
     done = subprocess.run(
         [*command, *here],
         capture_output=True,
