@@ -7,7 +7,7 @@ from typing import Final
 
 from simulator.gateway import Gateway
 from simulator.messages import Identity, ServiceKey, Volume
-from simulator.plane.access import AttachRefused
+from simulator.plane.access import AttachRefused, Ue
 from simulator.plane.capture import Capture
 from simulator.plane.filters import TCP, UDP, Filter, Filters
 from simulator.plane.lab import Lab, open_lab
@@ -114,15 +114,15 @@ async def roam(
         for gateway in gateways:
             await gateway.connect(host, port)
         async with open_lab(gateways, filters(profile), clock=Clock(CLOCK_SCALE), capture=capture) as lab:
-            accounts = await asyncio.gather(*(_stay(lab, prefix, number, packets, seed) for number in range(ues)))
-            await lab.quiet()
-            return Roaming(accounts, lab.strays)
+            stays = await asyncio.gather(*(_stay(lab, prefix, number, packets, seed) for number in range(ues)))
+            await lab.quiet()  # the last packets of a UE that home deleted reach it behind the PGW's answer
+            return Roaming([_account(lab, *stay) for stay in stays], lab.strays)
     finally:
         for gateway in gateways:
             await gateway.close()
 
 
-async def _stay(lab: Lab, prefix: str, number: int, packets: int, seed: int) -> Account:
+async def _stay(lab: Lab, prefix: str, number: int, packets: int, seed: int) -> tuple[Account, Ue | None, list[Stream]]:
     imsi = f"{prefix}{number + 1:0{IMSI_DIGITS - len(prefix)}}"
     every = list(Kind)
     kinds = (every[number % len(every)], every[(number + 1) % len(every)])
@@ -131,7 +131,7 @@ async def _stay(lab: Lab, prefix: str, number: int, packets: int, seed: int) -> 
     try:
         ue = await lab.attach(imsi, number // 2 % 2)
     except (AttachRefused, NoResponse) as error:
-        return replace(account, cause=str(error))
+        return replace(account, cause=str(error)), None, []
     streams = [Stream(kind, ue.address, seed + number) for kind in kinds]
     running = asyncio.gather(*(lab.run(ue, stream, packets) for stream in streams))
     if moves:
@@ -142,6 +142,12 @@ async def _stay(lab: Lab, prefix: str, number: int, packets: int, seed: int) -> 
     if ue.attached:
         with contextlib.suppress(NoResponse):
             await (lab.delete_from_home(ue) if deleted else lab.detach(ue))
+    return account, ue, streams
+
+
+def _account(lab: Lab, account: Account, ue: Ue | None, streams: list[Stream]) -> Account:
+    if ue is None:
+        return account
     return replace(
         account,
         offered=total(stream.offered for stream in streams),
