@@ -21,11 +21,11 @@ def options(command: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("command", ["conformance", "load"])
+@pytest.mark.parametrize("command", ["plane", "conformance", "load"])
 def test_every_option_is_named(command: str) -> None:
     assert options(command) <= set(re.findall(r"--[a-z][a-z0-9-]*", PAGE))
 
 
 def test_no_option_is_made_up() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", PAGE)) - {"--address"}  # of `ocs peer allow`
-    assert named <= options("run") | options("conformance") | options("load")
+    assert named <= options("run") | options("plane") | options("conformance") | options("load")
