@@ -232,22 +232,20 @@ class Sessions:
     def postpone(self, until: UnixMillis, now: UnixMillis) -> None:
         """Move each deadline before `now` to `until`: an outage of ours ends nobody's session."""
         for session_id, packed in self.at_rest.items():
-            numbers = head_of(packed)
-            if numbers[DEADLINE] < now and numbers[STATE] != ENDED:
+            if packed[STATE] != ENDED and head_of(packed)[DEADLINE] < now:
                 self.at_rest[session_id] = with_deadline(packed, until)
 
     def supervise(self, supervision: Supervision) -> None:
         """Watch every session's deadline from now on."""
         self.supervision = supervision
         for session_id, packed in self.at_rest.items():
-            numbers = head_of(packed)
-            if numbers[STATE] != ENDED:
-                supervision.watch(session_id, numbers[DEADLINE])
+            if packed[STATE] != ENDED:  # its place in the octets, too
+                supervision.watch(session_id, head_of(packed)[DEADLINE])
 
     def packed(self) -> Iterator[tuple[SessionId, bytes]]:
         """Give all sessions as they lie, for a snapshot: those that run, then the ended ones as they ended."""
         for session_id, packed in self.at_rest.items():
-            if packed[STATE] != ENDED:  # its place in the octets, too
+            if packed[STATE] != ENDED:
                 yield session_id, packed
         for _, session_id in self.ended:
             yield session_id, self.at_rest[session_id]

@@ -203,7 +203,7 @@ class JournalSettings(_Section):
         description="with less room on the disk new grants are refused (3004), octets",
     )
     snapshot_every_records: int = Field(
-        default=300_000,
+        default=200_000,
         ge=1000,
         le=1_000_000_000,
         description="a snapshot after so many records, and not fewer than a third of the sessions",

@@ -26,14 +26,17 @@ def main() -> None:
     with TemporaryDirectory(prefix="ocs-steady-") as scratch, OcsServer(Path(scratch)) as server:
         assert server.process is not None
         report = Path(scratch) / "full.json"
-        _load(server, "--shape", "full", "--outstanding", "512", "--seconds", str(FULL_SECONDS), "--json", str(report))
+        api = f"http://127.0.0.1:{server.api_port}"
+        full_load = ("--shape", "full", "--outstanding", "512", "--seconds", str(FULL_SECONDS), "--api", api)
+        if _load(server, *full_load, "--json", str(report)):
+            raise SystemExit("the full rate could not be measured")
         full = json.loads(report.read_text())["result"]["rate"]
         print(f"the server serves {full:,.0f}/s; half of it from here on", flush=True)
         code = _load(
             server,
             *("--shape", "soak", "--rate", f"{full / 2:.0f}", "--seconds", f"{SECONDS:g}", "--warm", f"{WARM:g}"),
             *("--population", str(SESSIONS), "--flat-max", str(FLAT_PERCENT), "--json", "steady.json"),
-            *("--api", f"http://127.0.0.1:{server.api_port}", "--server-pid", str(server.process.pid)),
+            *("--api", api, "--server-pid", str(server.process.pid)),
         )
         told = json.loads(Path("steady.json").read_text())
         own = told["result"]["busy"] / (sum(one["cpu"] for one in told["server_samples"]) / len(told["server_samples"]))
