@@ -44,6 +44,12 @@ EXIT_UNREACHABLE: Final = 4
 NO_CREDIT: Final = frozenset({4012, 5003})
 NO_CREDIT_MEANING: Final = "4012 and 5003 mostly mean: the operator of prefix {prefix} has no credit left; top it up"
 
+UNKNOWN: Final = 5030
+UNKNOWN_MEANING: Final = (
+    "5030 mostly means: the server knows no operator of prefix {prefix}; add one, name another with --imsi-prefix, "
+    "or let each scenario make its own with --api"
+)
+
 _app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -155,6 +161,8 @@ def _run(
     write(verdict, html, junit, json)
     if any(outcome.record.codes.keys() & NO_CREDIT for outcome in outcomes if not outcome.passed):
         _console.print(NO_CREDIT_MEANING.format(prefix=imsi_prefix), highlight=False, soft_wrap=True)
+    if not api and any(UNKNOWN in outcome.record.codes for outcome in outcomes if not outcome.passed):
+        _console.print(UNKNOWN_MEANING.format(prefix=imsi_prefix), highlight=False, soft_wrap=True)
     if not verdict.holds:
         raise typer.Exit(EXIT_VIOLATIONS)
 

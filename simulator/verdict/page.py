@@ -19,7 +19,7 @@ table{border-collapse:collapse;margin:1rem 0;font-size:.9rem;font-variant-numeri
 caption{text-align:left;color:var(--soft);padding:.2rem 0}
 th,td{border-bottom:1px solid var(--line);padding:.25rem .7rem;text-align:left;vertical-align:top;
 overflow-wrap:anywhere}
-td.number,th.number{text-align:right;white-space:nowrap}
+th[scope=col],td.number,th.number{white-space:nowrap}td.number,th.number{text-align:right}
 .good{color:var(--good);font-weight:600}.bad{color:var(--bad);font-weight:600}.soft{color:var(--soft)}
 .wide{overflow-x:auto}figure{margin:1rem 0}figcaption{color:var(--soft)}svg{width:100%;max-width:44rem;height:auto}
 svg .axis{font-size:11px;fill:var(--soft)}svg .key{font-size:11px}svg .grid{stroke:var(--line)}

@@ -11,10 +11,10 @@ from html import escape
 from typing import Final
 
 WIDTH: Final = 640
-HEIGHT: Final = 200
+HEIGHT: Final = 210
 LEFT: Final = 56
 BOTTOM: Final = 34
-TOP: Final = 14
+TOP: Final = 24
 RIGHT: Final = 8
 GRID_LINES: Final = 4
 LABELS_MAX: Final = 10
@@ -59,7 +59,7 @@ class Plot:
             *self._labels(),
             *(self._bars(top) if self.is_bars else self._lines(top)),
             f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 2}" text-anchor="end">{escape(self.across)}</text>',
-            f'<text class="axis" x="2" y="{TOP - 4}">{escape(self.up)}</text>',
+            f'<text class="axis" x="2" y="{TOP - 12}">{escape(self.up)}</text>',
             "</svg>",
         ]
         return "".join(parts)

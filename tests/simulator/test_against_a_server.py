@@ -261,3 +261,9 @@ def test_what_is_sent_and_received_is_captured(server: OcsServer, tmp_path: Path
             stream = stream[int.from_bytes(stream[1:4], "big") :]
         assert kinds.count(257) == (2 if len(kinds) > 10 else 1)
         assert set(kinds) == {257, 272, 282}
+
+
+def test_a_prefix_that_nobody_has_is_told_of(server: OcsServer) -> None:
+    code, shown = sim(server, "run", "attach", "--port", str(server.gy_port), "--imsi-prefix", "99999")
+    assert code == 1
+    assert "5030 mostly means: the server knows no operator of prefix 99999" in shown
