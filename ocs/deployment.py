@@ -216,9 +216,8 @@ def due(state: SignedUsage, policy: UsagePolicy, now: UnixMillis) -> Iterator[Du
     if any(channel.state == ChannelState.DRAINING for channel in channels.by_number.values()):
         busy = {one.channel for one in channels.sessions.values() if one.state == SessionState.RUNNING}
     for channel in channels.by_number.values():
-        step = _due(channel, now, is_busy=channel.number in busy)
-        if step is not None and step[0] is Step.SETTLE and policy.is_witnessed and awaits_witness(state, channel):
-            step = None
+        waits = policy.is_witnessed and awaits_witness(state, channel)
+        step = _due(channel, now, is_busy=channel.number in busy, waits=waits)
         if step is not None:
             yield Due(channel.number, *step)
 
@@ -226,12 +225,12 @@ def due(state: SignedUsage, policy: UsagePolicy, now: UnixMillis) -> Iterator[Du
 def awaits_witness(state: SignedUsage, channel: Channel) -> bool:
     """Tell whether cosigners have yet to see commits of a channel; for one from before that was kept nobody waits."""
     seen = state.witnessed.size if state.witnessed is not None else -1
-    return channel.last_leaf >= channel.first_leaf and channel.last_leaf >= seen
+    return channel.first_leaf <= channel.last_leaf and not channel.lies_within(seen)
 
 
-def _due(channel: Channel, now: UnixMillis, *, is_busy: bool) -> tuple[Step, int] | None:
+def _due(channel: Channel, now: UnixMillis, *, is_busy: bool, waits: bool) -> tuple[Step, int] | None:
     match channel.state:
-        case ChannelState.CLOSING if now >= channel.settles_at:
+        case ChannelState.CLOSING if now >= channel.settles_at and not waits:
             return Step.SETTLE, channel.reason
         case ChannelState.OPEN | ChannelState.DRAINING if now >= channel.expires_at:
             return Step.CLOSE, CloseReason.EPOCH_END

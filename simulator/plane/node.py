@@ -79,12 +79,12 @@ class Node:
     # What a node does
 
     async def serve(self, request: ControlMessage, peer: str) -> ControlMessage:
-        """Answer a request.
+        """Answer a request; a node that keeps no sessions, as an eNodeB is here, knows none that it could be for.
 
         Raises:
             Malformed: an element that the request must have is missing.
         """
-        raise NotImplementedError
+        return refusal(request, Cause.CONTEXT_NOT_FOUND)
 
     def packet(self, teid: int, packet: bytes, peer: str) -> None:
         """Take the inner packet of a G-PDU."""

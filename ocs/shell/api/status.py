@@ -76,12 +76,6 @@ async def metrics(backend: Behind) -> Response:
         state = await backend.state()
         samples += _balances(state)
         samples += _channels(state)
-        seen = state.signed.witnessed
-        samples.append(
-            GaugeMetricFamily(
-                "ocs_log_cosigned_leaves", "seen by cosigners", value=seen.size if seen is not None else 0
-            )
-        )
     except Unavailable:
         pass  # told by the samples that are there, and by the two below
     samples.append(GaugeMetricFamily("ocs_core_up", "whether the core answers", value=live is not None))
@@ -117,7 +111,11 @@ def _channels(state: State) -> list[Metric]:
     open_ones = [one for one in channels.by_number.values() if one.state == ChannelState.OPEN]
     free.add_metric([], sum(one.free for one in open_ones))
     count = GaugeMetricFamily("ocs_channels_open", "channels in which sessions may begin", value=len(open_ones))
-    return [*families, free, count]
+    seen = state.signed.witnessed
+    cosigned = GaugeMetricFamily(
+        "ocs_log_cosigned_leaves", "commits in the public log that cosigners have seen", value=seen.size if seen else 0
+    )
+    return [*families, free, count, cosigned]
 
 
 def _lags(read: Progress, live: Live) -> list[GaugeMetricFamily]:

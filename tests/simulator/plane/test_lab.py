@@ -345,3 +345,12 @@ def test_the_capture_holds_the_procedures_in_their_order(server, tmp_path: Path)
         *["delete_bearer_request", "ccr", "cca", "delete_bearer_response"],
         *["delete_bearer_request", "delete_bearer_response"],
     ]
+
+
+def test_a_node_without_sessions_knows_none(server) -> None:
+    async def scene(lab: Lab) -> None:
+        request = gtpc.ControlMessage(kind=gtpc.Kind.DELETE_SESSION_REQUEST, teid=7)
+        answer = await lab.mme.ask(request, lab.enb.address)
+        assert (answer.kind, answer.cause) == (gtpc.Kind.DELETE_SESSION_RESPONSE, Cause.CONTEXT_NOT_FOUND)
+
+    play(server, scene)
