@@ -7,7 +7,8 @@
     one process the server's own code without any door: verified, decided and durable, in one process on one core
 
 And how long Gy takes to answer 2,000 CCRs a second, alone and while reports come as fast as they are taken: on a server
-that runs wherever the system puts it, and on one whose core has a CPU of its own (`processors`).  Every receipt is
+that runs wherever the system puts it, and on one whose core has a CPU of its own (`processors`).  The reports' senders
+would be other machines, so they take no time of that CPU either: they run where the follower does.  Every receipt is
 looked at: one that is missing, or a refusal, fails the run.
 """
 
@@ -266,16 +267,24 @@ def _round(folder: Path, figures: Figures) -> None:
             traffic = Traffic(server)
             traffic.begin()
             over_http(traffic, traffic.reports(1, 1)[0])
-            _measure_beside(server, traffic, figures.http[-1], figures.bound)
+            _measure_beside(server, traffic, figures.http[-1], figures.bound, senders_on=cpus[1:])
             assert server.stop() == 0, server.tail()
 
 
-def _measure_beside(server: OcsServer, traffic: Traffic, rate: float, beside: Beside) -> None:
+def _measure_beside(
+    server: OcsServer, traffic: Traffic, rate: float, beside: Beside, senders_on: Sequence[int] = ()
+) -> None:
     beside.alone_p99.append(gy_p99(server, SECONDS, "alone.visited.example"))
     # Reports enough to last for as long as Gy is measured, and a little longer.  Signing takes CPU: not meanwhile.
     ready = traffic.reports(int(rate * (SECONDS + 3)), SENDERS)
     rates: list[float] = []
-    thread = threading.Thread(target=lambda: rates.append(rate_of(traffic, over_http, ready)))
+
+    def send() -> None:
+        if senders_on:
+            os.sched_setaffinity(0, senders_on)  # of this thread and those that it starts
+        rates.append(rate_of(traffic, over_http, ready))
+
+    thread = threading.Thread(target=send)
     thread.start()
     beside.p99.append(gy_p99(server, SECONDS, "beside.visited.example"))
     thread.join()

@@ -129,6 +129,11 @@ class Committer:
             return self._filling
         return self._in_flight
 
+    @property
+    def owes_answers(self) -> bool:
+        """Tell whether a CCA waits for a group to be durable."""
+        return bool(self._filling.promises or (self._in_flight is not None and self._in_flight.promises))
+
     def waiting_seconds(self) -> float:
         """Tell for how long the group in flight has been under way."""
         return time.monotonic() - self._flight_began if self._in_flight is not None else 0.0

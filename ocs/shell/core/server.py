@@ -39,7 +39,7 @@ from ocs.shell.store.data_folder import DataFolder, replace_durably
 from ocs.shell.store.journal import Journal
 from ocs.shell.store.replay import load
 from ocs.state import State
-from ocs.units import SECOND, UnixMillis
+from ocs.units import SECOND, GroupIndex, UnixMillis
 from ocs.version import VERSION
 
 DRAIN_SECONDS: Final = 8.0
@@ -109,7 +109,7 @@ class _Server:
             journal,
             loop,
             on_kept=lambda promises: self._core.keep(promises),
-            on_synced=lambda index: self._link.synced(index),
+            on_synced=self._synced,
         )
         self._core = core = self._build(state, clock, committer, measures)
         self._link = CoreLink(core)
@@ -213,6 +213,10 @@ class _Server:
             deadline_ms=config.gy.answer_deadline_ms,
             usage_policy=usage_policy_of(config.usage, self._owner_key),
         )
+
+    def _synced(self, group: GroupIndex) -> None:
+        self._link.synced(group)
+        self._core.usage.landed()
 
     async def _watch_room(self) -> None:
         """Look now and then whether the disk has room for the journal; below the mark no new grant is made."""
