@@ -8,6 +8,9 @@ import io
 import logging
 import re
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TextIO, cast
 
@@ -19,7 +22,39 @@ from ocs.shell.config import Logging
 _STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What moves a terminal's cursor or worse; lines and tabs are left, as tracebacks have them."""
 
+_BRAKED: Final = frozenset({"debug", "info", "warning"})
 _DIGITS: Final = re.compile(r"(?<![0-9])([0-9]{6})[0-9]{6,8}([0-9]{2})(?![0-9])")
+
+
+LINES_A_SECOND: Final = 20
+"""Of one kind.  What a flood of requests brings about is counted in the metrics; the log is to be read."""
+
+
+class Brake:
+    """Lets so many lines of one kind pass in a second; the next one that passes tells how many were left out."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._second = 0
+        self._passed: Counter[object] = Counter()  # in this second, by what the line says
+        self._left_out: Counter[object] = Counter()
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Drop a line that is one too many, unless it tells of an error."""
+        if method not in _BRAKED:
+            return event
+        second = int(self._clock())
+        if second != self._second:
+            self._second = second
+            self._passed.clear()
+        kind = event["event"]
+        self._passed[kind] += 1
+        if self._passed[kind] > LINES_A_SECOND:
+            self._left_out[kind] += 1
+            raise structlog.DropEvent
+        if left_out := self._left_out.pop(kind, 0):
+            event["left_out"] = left_out
+        return event
 
 
 class _Unfailing(io.TextIOBase):
@@ -43,6 +78,7 @@ class _Unfailing(io.TextIOBase):
 
 def configure(settings: Logging) -> None:
     """Set up structlog, and lead the warnings of libraries through it."""
+    brake: list[Processor] = [] if settings.level == "debug" else [Brake()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -65,7 +101,7 @@ def configure(settings: Logging) -> None:
     )
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     structlog.configure(
-        processors=[*shared, traces, *masking, *rendering],
+        processors=[*brake, *shared, traces, *masking, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,

@@ -5,7 +5,9 @@ import json
 import logging
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from errno import ENOSPC
 from typing import Any, Literal
 
@@ -47,6 +49,26 @@ def say_all() -> None:
     except ValueError:
         log.exception("ours")
         logging.getLogger("a library").exception("theirs %s", IMSI)
+
+
+def test_a_flood_leaves_a_log_that_can_be_read() -> None:
+    now = 7.0
+    brake = logs.Brake(lambda: now)
+    passed: list[dict[str, Any]] = []
+
+    def say(method: str, kind: str, count: int) -> None:
+        for _ in range(count):
+            with suppress(structlog.DropEvent):
+                passed.append(dict(brake(None, method, {"event": kind})))
+
+    say("warning", "refused", 1000)
+    say("info", "opened", 3)
+    say("error", "broken", 100)
+    assert Counter(line["event"] for line in passed) == {"refused": logs.LINES_A_SECOND, "opened": 3, "broken": 100}
+    passed.clear()
+    now = 9.5
+    say("warning", "refused", 2)
+    assert passed == [{"event": "refused", "left_out": 1000 - logs.LINES_A_SECOND}, {"event": "refused"}]
 
 
 @pytest.mark.parametrize(("terminal", "begins"), [(True, "20"), (False, "{")])
