@@ -3,7 +3,7 @@
 import select
 import time
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from typing import Final
 
 from simulator.load.clock import Clock
@@ -157,6 +157,7 @@ class Load:
 
     def _by_schedule(self, schedule: Schedule) -> None:
         job = self.job
+        idle = [deque(range(place, self._count, job.connections)) for place in range(job.connections)]
         began, sent = time.perf_counter(), 0
         while self._clock.goes_on(self.result, self._latencies):
             now = time.perf_counter()
@@ -165,7 +166,7 @@ class Load:
             while sent < due:
                 scheduled = began + schedule.time_of(sent)
                 place = sent % job.connections
-                session = self._idle_turn(place)
+                session = idle[place].popleft() if idle[place] else _NOBODY  # a gateway has one under way for each
                 sent += 1
                 if self._clock.is_counting and now - scheduled > LATE_SECONDS:
                     self.result.late_sends += 1
@@ -176,21 +177,14 @@ class Load:
             for connection, batch in zip(self._connections, batches, strict=True):
                 if batch:
                     connection.send(batch)
-            self._answers(max(0.0, began + schedule.time_of(sent) - time.perf_counter()))
+            for session in self._answers(max(0.0, began + schedule.time_of(sent) - time.perf_counter())) or ():
+                idle[session % job.connections].append(session)
 
     def _next_turn(self, place: int) -> int:
         session = self._turn[place]
         following = session + self.job.connections
         self._turn[place] = following if following < self._count else place
         return session
-
-    def _idle_turn(self, place: int) -> int:
-        """Give the next session without a request under way: a gateway sends one at a time; _NOBODY where all wait."""
-        for _ in range(self._count // self.job.connections):
-            session = self._next_turn(place)
-            if not self._since[session]:
-                return session
-        return _NOBODY
 
     def _request(self, session: int, since: float) -> bytes:
         """Give a session's next request, or the first one of the session that takes its place."""
@@ -236,7 +230,9 @@ class Load:
             return
         result = self.result
         result.errors += 1
-        if kind != INITIAL:
+        if kind == INITIAL:
+            self._kind[session] = TERMINATION  # it never began: what comes next is a session of another name
+        else:
             self._refused[self._name[session]] += 1
         if len(result.faults) < FAULTS_SHOWN:
             what = f"{KINDS[kind]} {self._number[session]} of session {self._name[session]:x}"

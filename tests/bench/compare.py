@@ -68,7 +68,9 @@ class Scene:
 
     @property
     def is_wanted(self) -> bool:
-        return not ONLY or self.name.startswith(ONLY) or bool(self.half_of and self.half_of.startswith(ONLY))
+        """Whether it is named; of a scene at half the rate of another, both are where either is."""
+        halves = (scene.name for scene in SCENES if scene.half_of == self.name)
+        return not ONLY or any(name.startswith(ONLY) for name in (self.name, self.half_of, *halves))
 
 
 SCENES = (

@@ -112,6 +112,12 @@ def test_limits_of_a_load_decide(server: OcsServer) -> None:
     assert code == 1, shown
     assert "5030" in shown
     assert shown.count("✘") == 2, "wrong answers, and slow ones"
+    refused = {
+        line.split("{")[1].split("}")[0]
+        for line in server.api.get("/metrics").text.splitlines()
+        if line.startswith("ocs_ccr_answers_total") and 'result_code="50' in line
+    }
+    assert {label for one in refused for label in one.split(",") if label.startswith("type=")} == {'type="initial"'}
     assert sim(server, "load", address, *quick, "--server-pid", "4194305")[0] == 2
     assert sim(server, "load", "nowhere")[0] == 2
     code, shown = sim(server, "load", address, *quick, "--api", f"http://127.0.0.1:{server.api_port}")
