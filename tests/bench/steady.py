@@ -1,7 +1,8 @@
 """`make steady`: ten minutes at half of what the server serves; the last as the second, and every octet charged.
 
 STEADY_SECONDS says how long, STEADY_WARM what goes before: ended sessions are kept for ten minutes, so memory is level
-only after as many.  Half of what is half of the rate that the same server reached just before.  Writes steady.json.
+only after as many.  The core has a CPU of its own where there are two (`processors`), as a busy server should.  Half of
+what is half of the rate that the same server reached just before.  Writes steady.json.
 """
 
 import json
@@ -23,7 +24,9 @@ OWN_CPU_MAX = 0.5
 
 
 def main() -> None:
-    with TemporaryDirectory(prefix="ocs-steady-") as scratch, OcsServer(Path(scratch)) as server:
+    cpus = sorted(os.sched_getaffinity(0))
+    own = {"processors": {"core": cpus[:1], "follower": cpus[1:]}} if len(cpus) > 1 else {}
+    with TemporaryDirectory(prefix="ocs-steady-") as scratch, OcsServer(Path(scratch), own) as server:
         assert server.process is not None
         report = Path(scratch) / "full.json"
         api = f"http://127.0.0.1:{server.api_port}"
@@ -39,10 +42,10 @@ def main() -> None:
             *("--api", api, "--server-pid", str(server.process.pid)),
         )
         told = json.loads(Path("steady.json").read_text())
-        own = told["result"]["busy"] / (sum(one["cpu"] for one in told["server_samples"]) / len(told["server_samples"]))
-        print(f"the generator used {own:.2f} of the CPU that the server's core did")
+        part = told["result"]["busy"] / (sum(one["cpu"] for one in told["server_samples"]) / len(told["server_samples"]))
+        print(f"the generator used {part:.2f} of the CPU that the server's core did")
         assert server.stop() == 0, server.tail()
-    if code or own > OWN_CPU_MAX:
+    if code or part > OWN_CPU_MAX:
         raise SystemExit(code or f"the generator used more than {OWN_CPU_MAX:g} of it")
 
 
