@@ -42,7 +42,8 @@ def main() -> None:
             *("--api", api, "--server-pid", str(server.process.pid)),
         )
         told = json.loads(Path("steady.json").read_text())
-        part = told["result"]["busy"] / (sum(one["cpu"] for one in told["server_samples"]) / len(told["server_samples"]))
+        samples = [one["cpu"] for one in told["server_samples"]]
+        part = told["result"]["busy"] * len(samples) / sum(samples)
         print(f"the generator used {part:.2f} of the CPU that the server's core did")
         assert server.stop() == 0, server.tail()
     if code or part > OWN_CPU_MAX:
