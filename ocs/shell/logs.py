@@ -26,32 +26,32 @@ _BRAKED: Final = frozenset({"debug", "info", "warning"})
 _DIGITS: Final = re.compile(r"(?<![0-9])([0-9]{6})[0-9]{6,8}([0-9]{2})(?![0-9])")
 
 
+LINES_AT_ONCE: Final = 1000
 LINES_A_SECOND: Final = 20
-"""Of one kind.  What a flood of requests brings about is counted in the metrics; the log is to be read."""
+"""Of one kind, and so many at once.  What a flood of requests brings about is counted in the metrics; the log is to be
+read."""
 
 
 class Brake:
-    """Lets so many lines of one kind pass in a second; the next one that passes tells how many were left out."""
+    """Lets so many lines of one kind pass; the next one that passes tells how many were left out."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._second = 0
-        self._passed: Counter[object] = Counter()  # in this second, by what the line says
+        self._room: dict[object, tuple[float, float]] = {}  # for so many lines, at this time; by what the line says
         self._left_out: Counter[object] = Counter()
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Drop a line that is one too many, unless it tells of an error."""
         if method not in _BRAKED:
             return event
-        second = int(self._clock())
-        if second != self._second:
-            self._second = second
-            self._passed.clear()
-        kind = event["event"]
-        self._passed[kind] += 1
-        if self._passed[kind] > LINES_A_SECOND:
+        kind, now = event["event"], self._clock()
+        room, at = self._room.get(kind, (LINES_AT_ONCE, now))
+        room = min(LINES_AT_ONCE, room + (now - at) * LINES_A_SECOND)
+        if room < 1:
+            self._room[kind] = room, now
             self._left_out[kind] += 1
             raise structlog.DropEvent
+        self._room[kind] = room - 1, now
         if left_out := self._left_out.pop(kind, 0):
             event["left_out"] = left_out
         return event

@@ -61,14 +61,19 @@ def test_a_flood_leaves_a_log_that_can_be_read() -> None:
             with suppress(structlog.DropEvent):
                 passed.append(dict(brake(None, method, {"event": kind})))
 
-    say("warning", "refused", 1000)
+    say("warning", "refused", 5000)
     say("info", "opened", 3)
-    say("error", "broken", 100)
-    assert Counter(line["event"] for line in passed) == {"refused": logs.LINES_A_SECOND, "opened": 3, "broken": 100}
+    say("error", "broken", 2000)
+    assert Counter(line["event"] for line in passed) == {"refused": logs.LINES_AT_ONCE, "opened": 3, "broken": 2000}
     passed.clear()
-    now = 9.5
-    say("warning", "refused", 2)
-    assert passed == [{"event": "refused", "left_out": 1000 - logs.LINES_A_SECOND}, {"event": "refused"}]
+    now += 0.15
+    say("warning", "refused", 10)
+    left_out = 5000 - logs.LINES_AT_ONCE
+    assert passed == [{"event": "refused", "left_out": left_out}, *[{"event": "refused"}] * 2], "three in 0.15 s"
+    passed.clear()
+    now += 3600
+    say("warning", "refused", 1)
+    assert passed == [{"event": "refused", "left_out": 7}]
 
 
 @pytest.mark.parametrize(("terminal", "begins"), [(True, "20"), (False, "{")])
