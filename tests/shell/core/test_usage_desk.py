@@ -33,7 +33,7 @@ class HeldJournal(Journal):
         at: UnixMillis,
         payload: bytes,
         *,
-        remove_through: GroupIndex = GroupIndex(0),  # noqa: B008
+        remove_through: GroupIndex = GroupIndex(0),  # noqa: B008  # a NewType's call is no call
         at_most: int = 0,
     ) -> None:
         assert self.allowed.wait(10)
