@@ -1,7 +1,8 @@
 """Commit groups: what was decided goes to the journal together, and only then is anybody answered.
 
-One group is in flight on the journal thread while the next one fills; there is no timer and nothing to tune.  Any
-failure of the journal ends the process at once: what was not answered did not happen.
+One group is in flight on the journal thread while the next one fills.  For Gy alone there is no timer and nothing to
+tune; while reports of signed usage come, groups gather for a moment.  Any failure of the journal ends the process at
+once: what was not answered did not happen.
 """
 
 import asyncio
@@ -28,6 +29,10 @@ from ocs.units import GroupIndex, UnixMillis
 EXIT_STORE: Final = 4
 REMOVED_PER_COMMIT: Final = 4
 """Old groups taken out with each commit: they never pile up, and no commit waits for them."""
+
+GATHER_SECONDS: Final = 0.001
+"""From one group's landing to the next one's start, while groups gather.  A commit costs the core as much as six
+reports do, and between two of them it has the interpreter for itself."""
 
 Answering = Callable[[], None]
 
@@ -91,6 +96,8 @@ class Committer:
         self._in_flight: _Group | None = None
         self._scheduled = False
         self._flight_began = 0.0
+        self._landed_at = 0.0
+        self._gathers_until = 0.0
         self._queue: SimpleQueue[tuple[GroupIndex, UnixMillis, bytes] | None] = SimpleQueue()
         self._trim_through = GroupIndex(0)
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -130,9 +137,13 @@ class Committer:
         return self._in_flight
 
     @property
-    def owes_answers(self) -> bool:
-        """Tell whether a CCA waits for a group to be durable."""
-        return bool(self._filling.promises or (self._in_flight is not None and self._in_flight.promises))
+    def is_writing(self) -> bool:
+        """Tell whether a group is in flight."""
+        return self._in_flight is not None
+
+    def gather(self, seconds: float) -> None:
+        """Let groups gather for a moment each, for as long as this."""
+        self._gathers_until = time.monotonic() + seconds
 
     def waiting_seconds(self) -> float:
         """Tell for how long the group in flight has been under way."""
@@ -172,9 +183,14 @@ class Committer:
             if self._filling.is_empty:
                 self._idle.set()
             return
+        now = time.monotonic()
+        if now < self._gathers_until and (rest := self._landed_at + GATHER_SECONDS - now) > 0:
+            self._scheduled = True
+            self._loop.call_later(rest, self._launch)
+            return
         self._in_flight = group
         self._filling = _Group(GroupIndex(group.index + 1))
-        self._flight_began = time.monotonic()
+        self._flight_began = now
         self.groups += 1
         self.events += len(group.events)
         self._queue.put((group.index, group.at, records.encode(group.events)))
@@ -185,7 +201,8 @@ class Committer:
         # The group is durable: whatever its events decided may now be told.
         self._in_flight = None
         self.synced = group.index
-        self.commit_seconds += time.monotonic() - self._flight_began
+        self._landed_at = time.monotonic()
+        self.commit_seconds += self._landed_at - self._flight_began
         self._give(group)
         self._on_synced(group.index)
         if not self._filling.is_empty:

@@ -1,7 +1,8 @@
-"""Reports of signed usage in the core: decided a few at a time while no CCA is owed, so that Gy does not feel them.
+"""Reports of signed usage in the core: decided a few at a time between two commits, so that Gy does not feel them.
 
-A CCR that comes while reports are decided waits for a few of them at most.  Then the reports wait for its CCA, and the
-journal's thread has the interpreter for itself until the commit has landed.
+A CCR that comes while reports are decided waits for a few of them at most.  While a group is written the journal's
+thread has the interpreter for itself, and reports wait.  As long as they come, the committer leaves them a moment after
+each group: a busy Gy slows them, and never stops them.
 """
 
 import asyncio
@@ -20,8 +21,8 @@ from ocs.shell.core.committer import Committer
 AT_ONCE: Final = 4
 """Some 0.2 ms; then the sockets are looked at again."""
 
-PATIENCE_SECONDS: Final = 0.004
-"""Reports that waited for so long are decided although CCAs are owed: a busy Gy slows them, and never stops them."""
+GATHERING_SECONDS: Final = 0.1
+"""After reports came, groups gather for so long: more reports will come."""
 
 log = structlog.get_logger()
 
@@ -44,7 +45,6 @@ class UsageDesk:
         self._committer = committer
         self._batches: deque[_Batch] = deque()
         self._scheduled = False
-        self._patience: asyncio.TimerHandle | None = None
 
     def take(self, reports: Sequence[ReportCommand], reply: Reply) -> None:
         """Decide reports soon; `reply` is called once what was decided is durable."""
@@ -52,26 +52,23 @@ class UsageDesk:
         self._schedule()
 
     def landed(self) -> None:
-        """Go on, where no CCA is owed any more: a group is durable, and its answers are given."""
-        if self._patience is not None and not self._committer.owes_answers:
-            self._patience.cancel()
-            self._patience = None
-            asyncio.get_running_loop().call_soon(self._turn)
+        """Go on: a group is durable, and its answers are given."""
+        self._schedule()
 
     def _schedule(self) -> None:
-        if self._batches and not self._scheduled:
+        if not self._batches:
+            return
+        self._committer.gather(GATHERING_SECONDS)
+        if not self._scheduled and not self._committer.is_writing:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        if self._committer.owes_answers:
-            self._patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._decide_some)
-        else:
+        self._scheduled = False
+        if not self._committer.is_writing:
             self._decide_some()
 
     def _decide_some(self) -> None:
-        self._patience = None
-        self._scheduled = False
         batch = self._batches[0]
         told = batch.told
         try:

@@ -1,4 +1,4 @@
-"""Reports and CCAs that are owed at the same time: the CCAs go first, and the reports are not kept waiting for ever."""
+"""Reports and CCAs at the same time: what is being written goes first, and reports are not kept waiting for ever."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from ledger_node import Node
 from ocs.command import ReportCommand
 from ocs.node import Decision
 from ocs.reporting import Told
-from ocs.shell.core import usage_desk
+from ocs.shell.core import committer
 from ocs.shell.core.committer import Committer, Promise
 from ocs.shell.core.usage_desk import AT_ONCE, UsageDesk
 from ocs.shell.store.journal import Journal
@@ -49,8 +49,16 @@ class Scene:
         node = Node()
         node.operator(price=1, per=1000)
         self.event = node.events[0]
-        self.committer = Committer(journal, asyncio.get_running_loop(), self.noted.extend, lambda _: self.desk.landed())
+        self.groups = 0
+        self.owes_always = False
+        self.committer = Committer(journal, asyncio.get_running_loop(), self.noted.extend, self._landed)
         self.desk = UsageDesk(self._decide, self.committer)
+
+    def _landed(self, _: GroupIndex) -> None:
+        self.groups += 1
+        if self.owes_always:
+            self.owe()
+        self.desk.landed()
 
     def _decide(self, report: ReportCommand) -> Decision:
         self.noted.append(report)
@@ -81,9 +89,7 @@ def journal(tmp_path: Path) -> Iterator[HeldJournal]:
     journal.allowed.set()
 
 
-def test_a_cca_that_is_owed_goes_first(journal: HeldJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage_desk, "PATIENCE_SECONDS", 60.0)
-
+def test_reports_wait_while_a_group_is_written(journal: HeldJournal) -> None:
     async def run() -> list[object]:
         scene = Scene(journal)
         scene.owe()
@@ -98,32 +104,55 @@ def test_a_cca_that_is_owed_goes_first(journal: HeldJournal, monkeypatch: pytest
 
 
 def test_reports_go_on_where_ccas_are_always_owed(journal: HeldJournal) -> None:
+    journal.allowed.set()
+
     async def run() -> list[object]:
         scene = Scene(journal)
+        scene.owes_always = True
         scene.owe()
         scene.take()
-        while len(scene.noted) < len(REPORTS):
-            await asyncio.sleep(0.001)
-        assert not scene.done.is_set(), "nobody is told before what was decided is durable"
-        journal.allowed.set()
+        await asyncio.wait_for(scene.done.wait(), 10)
+        scene.owes_always = False
         await scene.end()
         return scene.noted
 
-    assert asyncio.run(asyncio.wait_for(run(), 10)) == [*REPORTS, CCA]
+    noted = asyncio.run(run())
+    assert noted[0] == CCA
+    assert [one for one in noted if one != CCA] == REPORTS
 
 
-def test_a_cca_owed_in_the_midst_waits_for_a_few_reports_at_most(
-    journal: HeldJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(usage_desk, "PATIENCE_SECONDS", 60.0)
+def test_a_cca_owed_in_the_midst_waits_for_a_few_reports_at_most(journal: HeldJournal) -> None:
     journal.allowed.set()
 
     async def run() -> list[object]:
         scene = Scene(journal)
         scene.take()
-        await asyncio.sleep(0)  # the first few are decided
+        await asyncio.sleep(0)  # the first few are decided, and the next few have their turn before the group
         scene.owe()
         await scene.end()
         return scene.noted
 
-    assert asyncio.run(run()) == [*REPORTS[:AT_ONCE], CCA, *REPORTS[AT_ONCE:]]
+    assert asyncio.run(run()) == [*REPORTS[: 2 * AT_ONCE], CCA, *REPORTS[2 * AT_ONCE :]]
+
+
+@pytest.mark.parametrize(("reports", "groups"), [(False, 2), (True, 1)])
+def test_groups_gather_while_reports_come(
+    journal: HeldJournal, monkeypatch: pytest.MonkeyPatch, reports: bool, groups: int
+) -> None:
+    monkeypatch.setattr(committer, "GATHER_SECONDS", 0.5)
+    journal.allowed.set()
+
+    async def run() -> int:
+        scene = Scene(journal)
+        scene.owe()
+        await scene.committer.drain()
+        if reports:
+            scene.take()
+        before = scene.groups
+        for _ in range(2):
+            scene.owe()
+            await asyncio.sleep(0.05)  # by itself a group would be written meanwhile
+        await scene.committer.close()
+        return scene.groups - before
+
+    assert asyncio.run(run()) == groups
