@@ -8,8 +8,8 @@
 
 And how long Gy takes to answer 2,000 CCRs a second, alone and while reports come as fast as they are taken: on a server
 that runs wherever the system puts it, and on one whose core has a CPU of its own (`processors`).  The reports' senders
-would be other machines, so they take no time of that CPU either: they run where the follower does.  Every receipt is
-looked at: one that is missing, or a refusal, fails the run.
+would be other machines, so they take no time of that CPU either: they run where the follower does.  How many come is
+counted while Gy is measured.  Every receipt is looked at: one that is missing, or a refusal, fails the run.
 """
 
 import base64
@@ -19,12 +19,12 @@ import os
 import statistics
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 import grpc
 
@@ -51,6 +51,11 @@ STREAMS = 4
 GY_RATE = 2000.0
 BARE = 3000
 CREDITS = 10**12
+BESIDE_MAX = 9000
+"""Reports a second that are made ready for the time that Gy is measured beside them."""
+
+STARTS_SECONDS = 3.0
+"""And for as long as the generator takes to start."""
 
 
 @dataclass
@@ -63,6 +68,9 @@ class Beside:
 
     def ratio(self) -> float:
         return statistics.median(self.p99) / statistics.median(self.alone_p99)
+
+    def rate(self) -> float:
+        return statistics.median(self.reports)
 
 
 @dataclass
@@ -89,15 +97,15 @@ class Figures:
             ("reports over HTTP / bare PyNaCl", statistics.median(self.http) / bare, "at least 0.6"),
             ("reports over gRPC / bare PyNaCl", statistics.median(self.grpc) / bare, ""),
             ("reports over HTTP, one core for all / bare PyNaCl", statistics.median(self.one_core) / bare, ""),
-            *(
-                (f"p99 of {GY_RATE:,.0f} CCRs/s while reports come / alone{how}", beside.ratio(), wanted)
-                for how, beside, wanted in (
-                    ("", self.free, ""),
-                    (", the core on a CPU of its own", self.bound, "at most 2"),
-                )
-                if beside.p99
-            ),
+            *self._beside(self.free, "", "", ""),
+            *self._beside(self.bound, ", the core on a CPU of its own", "at least 0.6", "at most 2"),
         ]
+
+    def _beside(self, beside: Beside, how: str, rate: str, ratio: str) -> Iterator[tuple[str, float, str]]:
+        if beside.p99:
+            bare = statistics.median(self.bare)
+            yield f"reports over HTTP while Gy has {GY_RATE:,.0f} CCRs/s / bare PyNaCl{how}", beside.rate() / bare, rate
+            yield f"p99 of these CCRs while reports come / alone{how}", beside.ratio(), ratio
 
 
 class Traffic:
@@ -139,15 +147,28 @@ def bare_rate(octets: bytes) -> float:
 
 
 def over_http(traffic: Traffic, reports: Sequence[bytes]) -> None:
+    for octets in posted(traffic, map(_body, batched(reports))):
+        _check(json.loads(octets)["results"])
+
+
+def batched(reports: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (reports[place : place + BATCH] for place in range(0, len(reports), BATCH))
+
+
+def _body(batch: Sequence[bytes]) -> bytes:
+    return json.dumps({"reports": [base64.b64encode(one).decode() for one in batch]}).encode()
+
+
+def posted(traffic: Traffic, bodies: Iterable[bytes]) -> Iterator[bytes]:
+    """Post batches one after the other over one connection; give what each is answered."""
     connection = http.client.HTTPConnection("127.0.0.1", traffic.server.api_port, timeout=60)
     headers = {"Authorization": traffic.signers.pass_(), "Content-Type": "application/json"}
-    for place in range(0, len(reports), BATCH):
-        batch = [base64.b64encode(one).decode() for one in reports[place : place + BATCH]]
-        connection.request("POST", "/api/v1/usage", json.dumps({"reports": batch}), headers)
+    for body in bodies:
+        connection.request("POST", "/api/v1/usage", body, headers)
         answer = connection.getresponse()
         octets = answer.read()
         assert answer.status == 200, octets
-        _check(json.loads(octets)["results"])
+        yield octets
     connection.close()
 
 
@@ -177,7 +198,7 @@ def rate_of(traffic: Traffic, way: Callable[[Traffic, Sequence[bytes]], None], p
         except BaseException as fault:  # told by the main thread
             faults.append(fault)
 
-    threads = [threading.Thread(target=run, args=(part,)) for part in parts]
+    threads = [Thread(target=run, args=(part,)) for part in parts]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -222,8 +243,7 @@ def _cpu_seconds(server: OcsServer) -> float:
     assert server.process is not None
     ticks = 0
     follower = server.follower()
-    verifiers = Path(f"/proc/{follower}/task/{follower}/children").read_text().split()
-    for pid in (server.process.pid, follower, *map(int, verifiers)):
+    for pid in (server.process.pid, follower, *server.verifiers()):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
@@ -232,8 +252,7 @@ def _cpu_seconds(server: OcsServer) -> float:
 def _bind(server: OcsServer, cores: set[int]) -> None:
     assert server.process is not None
     follower = server.follower()
-    verifiers = Path(f"/proc/{follower}/task/{follower}/children").read_text().split()
-    for pid in (server.process.pid, follower, *map(int, verifiers)):
+    for pid in (server.process.pid, follower, *server.verifiers()):
         for task in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(task.name), cores)
 
@@ -253,7 +272,7 @@ def _round(folder: Path, figures: Figures) -> None:
         figures.cpu_us.append((_cpu_seconds(server) - cpu) / REPORTS * 1e6)
         figures.bare.append(bare_rate(sample))
         figures.grpc.append(rate_of(traffic, over_grpc, traffic.reports(REPORTS // 2, STREAMS)))
-        _measure_beside(server, traffic, figures.http[-1], figures.free)
+        _measure_beside(server, traffic, figures.free)
         _bind(server, {0})
         figures.one_core.append(rate_of(traffic, over_http, traffic.reports(REPORTS // 4, SENDERS)))
         assert server.stop() == 0, server.tail()
@@ -267,28 +286,66 @@ def _round(folder: Path, figures: Figures) -> None:
             traffic = Traffic(server)
             traffic.begin()
             over_http(traffic, traffic.reports(1, 1)[0])
-            _measure_beside(server, traffic, figures.http[-1], figures.bound, senders_on=cpus[1:])
+            _measure_beside(server, traffic, figures.bound, senders_on=cpus[1:])
             assert server.stop() == 0, server.tail()
 
 
-def _measure_beside(
-    server: OcsServer, traffic: Traffic, rate: float, beside: Beside, senders_on: Sequence[int] = ()
-) -> None:
+def _measure_beside(server: OcsServer, traffic: Traffic, beside: Beside, senders_on: Sequence[int] = ()) -> None:
     beside.alone_p99.append(gy_p99(server, SECONDS, "alone.visited.example"))
-    # Reports enough to last for as long as Gy is measured, and a little longer.  Signing takes CPU: not meanwhile.
-    ready = traffic.reports(int(rate * (SECONDS + 3)), SENDERS)
-    rates: list[float] = []
-
-    def send() -> None:
-        if senders_on:
-            os.sched_setaffinity(0, senders_on)  # of this thread and those that it starts
-        rates.append(rate_of(traffic, over_http, ready))
-
-    thread = threading.Thread(target=send)
-    thread.start()
+    flow = Flow(traffic, senders_on)
+    flow.start()
     beside.p99.append(gy_p99(server, SECONDS, "beside.visited.example"))
-    thread.join()
-    beside.reports += rates
+    # The generator has ended with its last answer a moment ago: what was measured lies in the seconds before.
+    until = time.monotonic()
+    flow.stop()
+    beside.reports.append(flow.between(until - SECONDS, until) / SECONDS)
+
+
+class Flow:
+    """Reports that come as fast as they are taken, until told to stop.
+
+    The senders stand for other machines: all is signed and written down before, and looked at afterwards.
+    """
+
+    def __init__(self, traffic: Traffic, cpus: Sequence[int]) -> None:
+        self._traffic = traffic
+        self._cpus = cpus
+        self._answers: list[tuple[float, bytes]] = []
+        self._stopping = False
+        self._faults: list[BaseException] = []
+        reports = traffic.reports(int(BESIDE_MAX * (SECONDS + STARTS_SECONDS)), SENDERS)
+        self._threads = [Thread(target=self._send, args=([*map(_body, batched(part))],)) for part in reports]
+
+    def _send(self, bodies: list[bytes]) -> None:
+        if self._cpus:
+            os.sched_setaffinity(0, self._cpus)  # of this thread
+        try:
+            for octets in posted(self._traffic, bodies):
+                self._answers.append((time.monotonic(), octets))
+                if self._stopping:
+                    return
+        except BaseException as fault:  # told by the main thread
+            self._faults.append(fault)
+        else:
+            self._faults.append(AssertionError("the reports were too few to last"))
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop, and look at every receipt."""
+        self._stopping = True
+        for thread in self._threads:
+            thread.join()
+        if self._faults:
+            raise self._faults[0]
+        for _, octets in self._answers:
+            _check(json.loads(octets)["results"])
+
+    def between(self, start: float, end: float) -> int:
+        """Count the receipts of this time."""
+        return BATCH * sum(start <= at < end for at, _ in self._answers)
 
 
 def measure(rounds: int = ROUNDS) -> Figures:

@@ -45,6 +45,13 @@ def lives(pid: int) -> bool:
         return False
 
 
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
 class OcsServer:
     """One server; `start` may follow `stop` or `kill` on the same data."""
 
@@ -135,21 +142,13 @@ class OcsServer:
     def kill(self) -> None:
         """Kill the core; its follower must end by itself."""
         assert self.process is not None
-        children = self._children()
+        children = _children(self.process.pid)
         self.process.kill()
         self.process.wait(STOP_SECONDS)
         until = time.monotonic() + STOP_SECONDS
         while any(lives(child) for child in children):
             assert time.monotonic() < until, f"a follower without a core lives on:\n{self.tail()}"
             time.sleep(0.01)
-
-    def _children(self) -> list[int]:
-        assert self.process is not None
-        try:
-            text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        except FileNotFoundError:
-            return []
-        return [int(child) for child in text.split()]
 
     def wait_caught_up(self) -> None:
         """Wait until what is read is what was answered: after a storm of kills the follower has a lot to read."""
@@ -163,10 +162,14 @@ class OcsServer:
         assert self.process is not None
         until = time.monotonic() + READY_SECONDS
         while time.monotonic() < until:
-            if children := self._children():
+            if children := _children(self.process.pid):
                 return children[0]
             time.sleep(0.02)
         raise AssertionError("there is no follower")
+
+    def verifiers(self) -> list[int]:
+        """Give the ids of the processes that verify signatures; none before the first report."""
+        return _children(self.follower())
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])

@@ -24,13 +24,8 @@ EPOCH_SECONDS = 10
 
 
 def kill_verifiers(server: OcsServer) -> None:
-    follower = server.follower()
-    try:
-        children = Path(f"/proc/{follower}/task/{follower}/children").read_text().split()
-    except FileNotFoundError:
-        return
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
+    for verifier in server.verifiers():
+        os.kill(verifier, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("kills", [(kill_core, kill_both), (kill_follower, kill_verifiers)])
