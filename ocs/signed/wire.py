@@ -7,6 +7,9 @@ order, and one at its default may be written out: an honest sender in another la
 A message is described by a `Schema`, a table of its fields.  Field numbers end at 15, so a tag is one octet and a
 table of tags is all that there is to look up; no message of ours has more.  What a number or a length may be stands
 in the table too.
+
+Nearly all messages have their fields in order, each once.  Of these `ocs.signed.wire_quick` makes shorter work, with a
+function for each schema; the general reader takes every message, says of one what is wrong, and is the rule.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,8 +18,9 @@ from typing import Any, Final, NamedTuple
 
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
+from ocs.signed.varint import UINT64_MAX
+from ocs.signed.wire_quick import UNUSUAL, Reader, Writer, reader, writer
 
-UINT64_MAX: Final = 2**64 - 1
 UINT32_MAX: Final = 2**32 - 1
 
 _FIELD_NUMBER_MAX: Final = 15
@@ -42,6 +46,14 @@ class Field(NamedTuple):
     convert: Callable[[Any], Any] | None
     default: object
     members: "Schema | None" = None
+
+    @property
+    def tag(self) -> int:
+        return self.number << 3 | self.wire_type
+
+    @property
+    def is_number(self) -> bool:
+        return self.wire_type == _VARINT
 
 
 def uint32(number: int, name: str, *, least: int = 0, most: int = UINT32_MAX) -> Field:
@@ -86,15 +98,18 @@ _Row = tuple[int, int, int, int, int, Callable[[Any], Any] | None, "Schema | Non
 
 
 class Schema:
-    """The fields of one message, and the octets that it has at the most."""
+    """The fields of one message, and the octets that it has at the most.
 
-    __slots__ = ("defaults", "fields", "mandatory", "name", "octets_max", "repeated", "rows", "tags")
+    Attributes:
+        read_quick: None where the quick reader is of no use.
+    """
+
+    __slots__ = ("defaults", "fields", "mandatory", "name", "octets_max", "read_quick", "repeated", "rows", "write")
 
     def __init__(self, name: str, *fields: Field, octets_max: int) -> None:
         self.name = name
         self.fields = fields
         self.octets_max = octets_max
-        self.tags = [(bytes([field.number << 3 | field.wire_type]), field.wire_type, field.members) for field in fields]
         self.rows: dict[int, _Row] = {}
         self.mandatory = 0
         self.defaults = [field.default for field in fields]
@@ -102,7 +117,7 @@ class Schema:
         for place, field in enumerate(fields):
             assert 0 < field.number <= _FIELD_NUMBER_MAX
             assert place == 0 or field.number > fields[place - 1].number
-            self.rows[field.number << 3 | field.wire_type] = (
+            self.rows[field.tag] = (
                 place,
                 1 << place,
                 field.wire_type,
@@ -113,6 +128,8 @@ class Schema:
             )
             if field.least > 0:
                 self.mandatory |= 1 << place
+        self.read_quick: Reader | None = reader(fields) if not self.repeated else None
+        self.write: Writer = writer(fields)
 
 
 def read(schema: Schema, message: bytes) -> list[Any]:
@@ -121,9 +138,21 @@ def read(schema: Schema, message: bytes) -> list[Any]:
     Raises:
         Malformed: it breaks the grammar (`malformed`), or a number is one that its field cannot hold (`out_of_range`).
     """
+    if len(message) > schema.octets_max:
+        raise Malformed(f"{schema.name}: {len(message)} octets, and {schema.octets_max} at the most")
+    if schema.read_quick is not None:
+        try:
+            values = schema.read_quick(message)
+        except UNUSUAL:
+            values = None
+        if values is not None:
+            return values
+    return read_general(schema, message)
+
+
+def read_general(schema: Schema, message: bytes) -> list[Any]:
+    """Do as `read` does, with fields in any order, of a message that is no longer than its schema lets it be."""
     size = len(message)
-    if size > schema.octets_max:
-        raise Malformed(f"{schema.name}: {size} octets, and {schema.octets_max} at the most")
     values: list[Any] = schema.defaults.copy()
     rows = schema.rows
     seen = at = 0
@@ -170,36 +199,7 @@ def write(schema: Schema, values: Iterable[Any]) -> bytes:
 
     What the fields may hold is not looked at: `read` does that, at whoever receives it.
     """
-    parts: list[bytes] = []
-    for (tag, wire_type, members), value in zip(schema.tags, values, strict=True):
-        if members is not None:
-            for one in value:
-                written = write(members, one)
-                parts += (tag, varint(len(written)), written)
-        elif not value:
-            continue
-        elif wire_type == _VARINT:
-            parts += (tag, varint(value))
-        else:
-            written = value.encode() if isinstance(value, str) else value
-            parts += (tag, varint(len(written)), written)
-    return b"".join(parts)
-
-
-def varint(number: int) -> bytes:
-    """Write a number in groups of seven bits, the low ones first, and as few as do."""
-    assert 0 <= number <= UINT64_MAX
-    if number < 0x80:
-        return _ONE_OCTET[number]
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
-
-
-_ONE_OCTET: Final = tuple(bytes([number]) for number in range(0x80))
+    return schema.write(values)
 
 
 def _varint(schema: Schema, message: bytes, at: int) -> tuple[int, int]:

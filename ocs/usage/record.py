@@ -17,6 +17,7 @@ import msgspec
 from ocs.signed import fields, wire
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
+from ocs.signed.varint import UINT64_MAX
 
 SESSION_INIT_TYPE: Final = "settlement/session-init/v1"
 USAGE_TYPE: Final = "settlement/usage/v1"
@@ -209,7 +210,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
         Raises:
             Malformed: `bad_seq`: it is 0, which is the SessionInit's, or 2^64 - 1, after which none could follow.
         """
-        if not 0 < self.seq < wire.UINT64_MAX:
+        if not 0 < self.seq < UINT64_MAX:
             raise Malformed(f"Usage.seq: it is {self.seq}, and may be 1 to 2^64 - 2", Refusal.BAD_SEQ)
 
 

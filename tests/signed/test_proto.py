@@ -14,28 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocs.channel import record as channel_record
-from ocs.signed import envelope, wire
+from ocs.signed import wire
 from ocs.signed.malformed import Malformed
-from ocs.usage import dispute, record, rotation
+from ocs.usage import dispute, record
 from ocs.wire_pb import helium_pb2, orc8r_pb2, proposal_pb2, settlement_pb2
+from signed_messages import SCHEMAS, values_of
 
 ROOT = Path(__file__).parents[2]
-
-SCHEMAS: dict[str, wire.Schema] = {
-    schema.name: schema
-    for schema in (
-        envelope._SCHEMA,
-        record._SESSION_INIT,
-        record._USAGE,
-        record._COUNTERSIGN,
-        rotation._KEY_ROTATION,
-        dispute._DISPUTE,
-        channel_record._COMMIT,
-        channel_record._CHANNEL_OPEN,
-        channel_record._CHANNEL_CLOSE,
-        channel_record._SUMMARY,
-    )
-}
 
 
 def kind_of(field: wire.Field) -> set[int]:
@@ -69,25 +54,6 @@ def test_our_tables_have_the_fields_of_the_file(name: str) -> None:
 def test_our_enums_are_those_of_the_file(ours: Any, name: str) -> None:
     published = settlement_pb2.DESCRIPTOR.enum_types_by_name[name].values
     assert {value.name: value.number for value in published if value.number} == {each.name: each for each in ours}
-
-
-def value_of(field: wire.Field) -> st.SearchStrategy[Any]:
-    if field.members is not None:
-        return st.lists(values_of(field.members), max_size=3).map(tuple)
-    if field.wire_type:
-        octets = st.binary(min_size=field.least, max_size=min(field.most, field.least + 200))
-        if field.default == b"":
-            return octets
-        return {
-            "network": st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=64),
-            "operator": st.from_regex(r"[0-9]{5,6}", fullmatch=True),
-        }.get(field.name, st.text(st.characters(codec="utf-8"), min_size=field.least, max_size=16))
-    numbers = st.integers(field.least, field.most)
-    return numbers if field.convert is None else numbers.map(field.convert)
-
-
-def values_of(schema: wire.Schema) -> st.SearchStrategy[list[Any]]:
-    return st.tuples(*map(value_of, schema.fields)).map(list)
 
 
 def theirs_of(schema: wire.Schema, values: list[Any]) -> Any:
