@@ -19,7 +19,7 @@ from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
 from ocs.units import UnixMillis
 from ocs.usage.keys import Role
-from ocs.usage.opening import REPORT_OCTETS_MAX, Candidate, Opened, Refused, open_report, open_signed, parse
+from ocs.usage.opening import REPORT_OCTETS_MAX, Opened, Refused, open_report, open_signed
 from ocs.usage.record import COUNTERSIGN_TYPE, USAGE_TYPE, SessionInit, Usage
 from signed_reports import (
     KEYS,
@@ -89,14 +89,6 @@ def test_a_good_session_init_is_opened() -> None:
     verdict = opened(countersigned(signed(session_init())))
     assert isinstance(verdict, Opened)
     assert isinstance(verdict.report, SessionInit)
-
-
-def test_the_cheap_rules_need_no_signature() -> None:
-    candidate = parse(GOOD, KEYS, NETWORK, NOW)
-    assert isinstance(candidate, Candidate)
-    assert candidate.miner_key == MINER.public_key
-    assert isinstance(candidate.verify(), Opened)
-    assert isinstance(parse(changed(GOOD, signature=bytes(64)), KEYS, NETWORK, NOW), Candidate)
 
 
 def test_fields_in_another_order_and_explicit_defaults_are_honest() -> None:
