@@ -66,6 +66,11 @@ def hash_of(text: str) -> bytes:
     return octets
 
 
-def lines_of(hashes: Iterable[bytes]) -> str:
+def line_of(octets: bytes) -> bytes:
+    """Write octets in base64, and end the line."""
+    return b2a_base64(octets)
+
+
+def lines_of(hashes: Iterable[bytes]) -> bytes:
     """Write one hash per line, each line ended."""
-    return "".join(f"{base64(one)}\n" for one in hashes)
+    return b"".join(map(b2a_base64, hashes))

@@ -11,14 +11,14 @@ The entry itself is not in it.  Whoever has the entry, the log's key and the key
 asking anybody.  A file ends in `.tlog-proof`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from ocs.tlog import checkpoint, note
 from ocs.tlog.checkpoint import Checkpoint, CosignerKey
 from ocs.tlog.errors import Malformed, NotTrusted, ProofInvalid
-from ocs.tlog.line import base64, decimal, hash_of, lines_of, octets_of, shown
+from ocs.tlog.line import decimal, hash_of, line_of, lines_of, octets_of, shown
 from ocs.tlog.merkle import leaf_hash, verify_inclusion
 from ocs.tlog.note import NOTE_OCTETS_MAX, VerifierKey, Verify
 
@@ -50,8 +50,7 @@ class LogProof:
     @property
     def octets(self) -> bytes:
         """The file."""
-        extra = f"extra {base64(self.extra)}\n" if self.extra else ""
-        return f"{_FIRST}\n{extra}index {self.index}\n{lines_of(self.hashes)}\n".encode() + self.checkpoint
+        return write(self.index, self.hashes, self.checkpoint, self.extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,12 @@ class Quorum:
 
 NO_COSIGNERS: Final = Quorum()
 """The log's own word is enough."""
+
+
+def write(index: int, hashes: Iterable[bytes], checkpoint: bytes, extra: bytes = b"") -> bytes:
+    """Write a proof file of its parts: `LogProof.octets`, in less time for many."""
+    more = b"extra " + line_of(extra) if extra else b""
+    return b"%b\n%bindex %d\n%b\n%b" % (_FIRST.encode(), more, index, lines_of(hashes), checkpoint)
 
 
 def parse(octets: bytes) -> LogProof:

@@ -156,11 +156,15 @@ def tile_root(content: bytes) -> bytes:
 
 
 def _rows(content: bytes) -> list[list[bytes]]:
-    """Give the nodes inside a tile: its hashes, then row by row the perfect subtrees above them."""
+    """Give the nodes inside a tile: its hashes, then row by row what stands above them, up to the root of them all.
+
+    The last node of a row may span less than its neighbours: an odd one below stands in the next row as it is.
+    """
     row = [content[at : at + HASH_OCTETS] for at in range(0, len(content), HASH_OCTETS)]
     rows = [row]
     while len(row) > 1:
-        row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=False)]  # an odd one waits
+        odd = row[-1:] if len(row) & 1 else []
+        row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=False)] + odd
         rows.append(row)
     return rows
 
@@ -200,7 +204,7 @@ class TileReader:
     def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
         """Prove that leaf `index` is in the tree of `size` leaves: `merkle.inclusion_proof`, in less time for many.
 
-        Leaves of one tile share what lies above it, and in a full tile what lies below is looked up.
+        Leaves of one tile share what lies above it, and what lies below is looked up where the tile is as it was then.
 
         Raises:
             ProofInvalid: that tree has no such leaf.
@@ -213,12 +217,16 @@ class TileReader:
         if self._above[:2] != (tile, size):
             whole = inclusion_proof(tile * WIDTH_MAX, size, self)
             self._above = tile, size, whole[(width - 1).bit_length() :]
-        if width == WIDTH_MAX:
-            rows = self._rows(0, tile)
-            below = tuple([rows[row][place >> row ^ 1] for row in range(_TILE_BITS)])
-        else:
+        if width < width_at(self.size, 0, tile):
             below = inclusion_proof(place, width, lambda level, node: self(level, (tile * WIDTH_MAX >> level) + node))
-        return below + self._above[2]
+            return below + self._above[2]
+        proof = []
+        for row in self._rows(0, tile):
+            place ^= 1
+            if place < len(row):  # else the node has no sibling, and stands in the next row as it is
+                proof.append(row[place])
+            place >>= 1
+        return (*proof, *self._above[2])
 
     def _rows(self, level: int, index: int) -> list[list[bytes]]:
         """Give the nodes inside a tile, row by row."""

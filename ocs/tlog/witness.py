@@ -55,7 +55,7 @@ class AddCheckpoint:
     @property
     def octets(self) -> bytes:
         """The body."""
-        return f"old {self.old_size}\n{lines_of(self.hashes)}\n".encode() + self.checkpoint
+        return b"old %d\n%b\n%b" % (self.old_size, lines_of(self.hashes), self.checkpoint)
 
 
 def parse(body: bytes) -> AddCheckpoint:

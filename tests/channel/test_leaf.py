@@ -41,6 +41,21 @@ def test_a_leaf_is_parted_where_it_was_joined(kept: Commit) -> None:
     for countersigned in (ENVELOPE, b"", b"\x62\x20" * 40, payload):
         assert leaf.join(payload, countersigned) == payload + countersigned
         assert leaf.split(payload + countersigned) == (payload, countersigned)
+        assert leaf._AS_WRITTEN.match(payload + countersigned).end() == leaf._walked(payload + countersigned)
+
+
+@given(
+    index=st.sampled_from([0, 7, 2**40]),
+    seq=st.sampled_from([0, 300]),
+    place=st.integers(0, 200),
+    octets=st.binary(max_size=3) | st.sampled_from([b"\x00", b"\x80", b"\x62\x20"]),
+    cut=st.integers(0, 3),
+)
+def test_what_is_found_at_once_is_what_a_walk_finds(index: int, seq: int, place: int, octets: bytes, cut: int) -> None:
+    whole = commit(index=index, seq=seq).encode() + ENVELOPE
+    changed = whole[:place] + octets + whole[place + cut :]
+    if found := leaf._AS_WRITTEN.match(changed):
+        assert found.end() == leaf._walked(changed)
 
 
 def test_the_leaves_of_a_channel_begin_alike_and_no_others_do() -> None:

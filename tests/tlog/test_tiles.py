@@ -221,7 +221,7 @@ def test_a_reader_proves_as_the_tree_does(size: int, data: st.DataObject) -> Non
         tiles_held[tile.path] = content
     reader = tiles.TileReader(size, tiles_held.__getitem__)
     for _ in range(5):
-        asked = data.draw(st.integers(1, size))
+        asked = data.draw(st.just(size) | st.integers(1, size))
         index = data.draw(st.integers(0, asked - 1))
         assert reader.inclusion(index, asked) == merkle.inclusion_proof(index, asked, reader)
     for index in (-1, size, size + 1):

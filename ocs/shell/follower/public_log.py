@@ -4,7 +4,7 @@ A checkpoint is signed of what the core has synced and this process has folded: 
 after any crash the same ones stand at the same places, and no two checkpoints ever contradict each other.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ocs.channel import closure_file, leaf
 from ocs.channel.closure_file import ClosureFile
@@ -15,10 +15,9 @@ from ocs.shell.store.channel_files import ChannelFiles
 from ocs.shell.store.log_files import LogFiles
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner
-from ocs.tlog import checkpoint, note
+from ocs.tlog import checkpoint, note, proof
 from ocs.tlog.checkpoint import Checkpoint
 from ocs.tlog.note import Note, VerifierKey
-from ocs.tlog.proof import LogProof
 
 
 class PublicLog:
@@ -79,7 +78,12 @@ class PublicLog:
         return Note(signed.text, signed.signatures + note.parse_signatures(cosignatures.decode()))
 
     def proof(self, index: int, *, cosigned: bool = False) -> bytes:
-        """Give the receipt of a leaf: a c2sp.org/tlog-proof against the newest checkpoint.
+        """Give the receipt of a leaf; see `proofs`."""
+        (only,) = self.proofs([index], cosigned=cosigned)
+        return only
+
+    def proofs(self, indices: Iterable[int], *, cosigned: bool = False) -> list[bytes]:
+        """Give the receipts of leaves: each a c2sp.org/tlog-proof against the newest checkpoint.
 
         Args:
             cosigned: against the newest one that cosigners have signed instead.
@@ -91,12 +95,15 @@ class PublicLog:
             NotFound: the log has no such leaf.
         """
         signed = self.cosigned() if cosigned else self.checkpoint()
-        size = checkpoint.parse(signed.text).size
-        if not 0 <= index < size:
-            seen = "cosigners have seen" if cosigned else "the log has"
-            raise NotFound(f"{seen} {size} leaves, and none with index {index}")
-        commit = leaf.commit_of(self.files.entry(index))
-        return LogProof(index, self.files.inclusion(index, size), signed.octets, commit).octets
+        size, head = checkpoint.parse(signed.text).size, signed.octets
+        receipts = []
+        for index in indices:
+            if not 0 <= index < size:
+                seen = "cosigners have seen" if cosigned else "the log has"
+                raise NotFound(f"{seen} {size} leaves, and none with index {index}")
+            commit = leaf.commit_of(self.files.entry(index))
+            receipts.append(proof.write(index, self.files.inclusion(index, size), head, commit))
+        return receipts
 
     def closure(self, number: int) -> Iterator[bytes]:
         """Give the closure of a settled channel, piece by piece (ocs.channel.closure_file).

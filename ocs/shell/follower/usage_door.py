@@ -8,11 +8,11 @@ report its sender is told to come again; a repeat is counted once.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import msgspec
 import structlog
 
 from ocs.channel.channel import ChannelState
@@ -47,8 +47,7 @@ class Status(StrEnum):
     AGAIN = "again"  # nothing was decided; to be sent again, as it is
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one report.
 
     Attributes:
@@ -189,10 +188,11 @@ class UsageDoor:
             deciding = asyncio.get_running_loop().create_task(self._decided(commands))
         finally:
             mine.set_result(None)
-        told = iter(await deciding)
-        state = self._state()
+        decided = await deciding
+        told, state = iter(decided), self._state()
+        proofs = iter(self.log.proofs(one.leaf for one in decided if isinstance(one, Receipted | Superseded)))
         return [
-            self._outcome(octets, one, next(told) if isinstance(one, Opened) or one.miner_key else None, state)
+            _outcome(octets, one, next(told) if isinstance(one, Opened) or one.miner_key else None, proofs, state)
             for octets, one in zip(reports, found, strict=True)
         ]
 
@@ -259,24 +259,6 @@ class UsageDoor:
             results[place] = one
         return index
 
-    def _outcome(self, octets: bytes, found: Opened | Refused, told: Told | OcsError | None, state: State) -> Outcome:
-        message_id = found.countersign_id if isinstance(found, Opened) else _message_id(octets)
-        match told:
-            case None:
-                assert isinstance(found, Refused)
-                return Outcome(message_id, Status.REFUSED, found.code.value, found.detail)
-            case Verdict(code, detail):
-                return Outcome(message_id, Status.REFUSED, code.value, detail)
-            case Receipted(leaf) | Superseded(leaf):
-                assert isinstance(found, Opened)
-                status = Status.ACCEPTED if isinstance(told, Receipted) else Status.SUPERSEDED
-                following = _next_channel(state, found.report.session_id)
-                return Outcome(message_id, status, leaf=leaf, proof=self.log.proof(leaf), next_channel_id=following)
-            case Sought():
-                return Outcome(message_id, Status.AGAIN, detail="the session went on meanwhile")
-            case _:
-                return Outcome(message_id, Status.AGAIN, detail=str(told))
-
     async def active(self, gy_session_id: str, sender: bytes | None) -> Active:
         """Say which channel a Gy session's next SessionInit is for.
 
@@ -311,6 +293,28 @@ def _of_sender(found: Opened | Refused, sender: bytes | None) -> Opened | Refuse
     if sender is None or not miner_key or miner_key == sender:
         return found
     return Refused(Refusal.SIGNER_MISMATCH, "another miner than the one that sends has countersigned it")
+
+
+def _outcome(
+    octets: bytes, found: Opened | Refused, told: Told | OcsError | None, proofs: Iterator[bytes], state: State
+) -> Outcome:
+    """Say what became of a report; the next of `proofs` is that of the next leaf."""
+    message_id = found.countersign_id if isinstance(found, Opened) else _message_id(octets)
+    match told:
+        case None:
+            assert isinstance(found, Refused)
+            return Outcome(message_id, Status.REFUSED, found.code.value, found.detail)
+        case Verdict(code, detail):
+            return Outcome(message_id, Status.REFUSED, code.value, detail)
+        case Receipted(leaf) | Superseded(leaf):
+            assert isinstance(found, Opened)
+            status = Status.ACCEPTED if isinstance(told, Receipted) else Status.SUPERSEDED
+            following = _next_channel(state, found.report.session_id)
+            return Outcome(message_id, status, leaf=leaf, proof=next(proofs), next_channel_id=following)
+        case Sought():
+            return Outcome(message_id, Status.AGAIN, detail="the session went on meanwhile")
+        case _:
+            return Outcome(message_id, Status.AGAIN, detail=str(told))
 
 
 def _message_id(octets: bytes) -> bytes:

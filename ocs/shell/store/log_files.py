@@ -12,6 +12,7 @@ start, and made again from the journal.
 """
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -28,6 +29,9 @@ LEVELS: Final = 8
 READ_OCTETS: Final = 1024 * 1024
 """Entries that are read at once where many are."""
 
+NEWEST_LEAVES: Final = 2048
+"""Kept in memory too, some two megabytes: a receipt is written a moment after its leaf."""
+
 _END_OCTETS: Final = 8
 _LENGTH_OCTETS: Final = 2
 
@@ -43,6 +47,7 @@ class LogFiles:
         self._folder = folder
         self._descriptors = descriptors
         self._octets = 0  # of `entries`
+        self._newest: deque[bytes] = deque(maxlen=NEWEST_LEAVES)
         self._nodes = TileReader(0, self.read)
         self.size = 0
 
@@ -91,6 +96,7 @@ class LogFiles:
     def _take(self, size: int) -> None:
         self._octets = self._end(size - 1) if size else 0
         self._nodes = TileReader(size, self.read)
+        self._newest.clear()
         self.size = size
 
     # Writing
@@ -130,6 +136,7 @@ class LogFiles:
         except OSError as error:
             raise self._failed(error) from None
         self._octets += len(entries)
+        self._newest.extend(leaves)
         self.size += len(leaves)
         self._nodes.size = self.size
 
@@ -165,6 +172,8 @@ class LogFiles:
         """
         if not 0 <= index < self.size:
             raise NotFound(f"the log has {self.size} leaves, and none with index {index}")
+        if self.size - index <= len(self._newest):
+            return self._newest[index - self.size]
         start = self._start(index)
         return self._pread("entries", self._end(index) - start, start)[_LENGTH_OCTETS:]
 

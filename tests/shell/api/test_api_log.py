@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from api_door import Door, problem
+from ocs.errors import NotFound
 from ocs.signed.ed25519 import verify
 from ocs.tlog import checkpoint, merkle, note, proof, tiles
 from ocs.tlog.note import VerifierKey
@@ -56,6 +57,15 @@ def test_each_leaf_is_proved(node: SigningNode, door: Door, index: int) -> None:
     commit = proof.parse(octets).extra
     assert node.leaves[index].startswith(commit), "a miner, who has the envelope, makes the leaf with this alone"
     assert len(node.leaves[index]) - len(commit) > 500
+
+
+def test_receipts_made_together_are_those_made_one_by_one(node: SigningNode, door: Door) -> None:
+    log = door.backend.usage.log
+    indices = [LEAVES - 1, 0, 255, 256, 0]
+    assert log.proofs(indices) == [log.proof(index) for index in indices]
+    assert log.proofs([]) == []
+    with pytest.raises(NotFound, match=f"the log has {LEAVES} leaves, and none with index {LEAVES}"):
+        log.proofs([0, LEAVES])
 
 
 def test_growth_is_proved(node: SigningNode, door: Door) -> None:

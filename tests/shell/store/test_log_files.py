@@ -105,6 +105,7 @@ def test_what_is_dropped_is_made_again(tmp_path: Path, rewound: int) -> None:
     files.append(leaves(rewound, 700))
     assert files.root(700) == frontier(700).root()
     assert list(files.entries(0, 700)) == leaves(0, 700)
+    assert [files.entry(index) for index in range(700)] == leaves(0, 700), "from the disk and from memory"
     files.close()
 
 
