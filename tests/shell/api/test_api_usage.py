@@ -1,17 +1,23 @@
 """Signed usage over HTTP: each report its receipt or its refusal, and a repeat its first receipt."""
 
 import base64
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api_door import AUTHORIZED, JSON, WAITING_MAX, Door, problem
 from ocs import command as cmd
 from ocs.channel.hold import SessionState
-from ocs.shell.follower.usage_door import AT_ONCE
+from ocs.shell.api import usage
+from ocs.shell.follower.usage_door import AT_ONCE, Outcome, Status
 from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, signer_of, verify
 from ocs.tlog import proof
@@ -205,6 +211,44 @@ def test_what_is_no_batch_is_refused_whole(node: SigningNode, door: Door) -> Non
     problem(door.ask("POST", "/api/v1/usage", content=b"{", headers=AUTHORIZED | JSON), 400, "invalid-json")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"reports": ["", "AAAA"]}',
+        '{"reports": ["", "AAAA"]}'.encode("utf-16"),
+        b'{"reports": null, "reports": ["", "AAAA"]}',
+        b'{"reports": ["", "AAAA="]}',
+    ],
+)
+def test_what_is_not_read_at_once_is_read_as_declared(node: SigningNode, door: Door, body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        usage._read(body)
+    answer = door.ask("POST", "/api/v1/usage", content=body, headers=AUTHORIZED | JSON)
+    assert answer.content == post(door, b"", bytes(3)).content
+    problem(door.ask("POST", "/api/v1/usage?x=1", content=body, headers=AUTHORIZED | JSON), 422, "invalid-input")
+    problem(door.ask("POST", "/api/v1/usage?x=1", json={"reports": [""]}), 422, "invalid-input")
+
+
+@given(
+    st.text("AB/+=-_ \n9zé", max_size=9) | st.binary(max_size=9).map(lambda octets: base64.b64encode(octets).decode())
+)
+def test_base64_that_is_read_at_once_is_what_the_declared_way_reads(text: str) -> None:
+    with suppress(msgspec.DecodeError):
+        assert usage._read(json.dumps({"reports": [text]})).reports == [base64.b64decode(text, validate=True)]
+
+
+def test_results_are_written_as_declared(node: SigningNode, door: Door) -> None:
+    sgw = begin(node, door)
+    refused = Outcome(b"", Status.REFUSED, "malformed", 'no envelope: "\x00\u00e9\U0001f512"')
+    following = Outcome(bytes(32), Status.SUPERSEDED, leaf=0, proof="— é\n".encode(), next_channel_id=bytes(32))
+    for outcome in (refused, following):
+        written = usage._write(usage._result(outcome))
+        assert usage.ReportResult.model_validate_json(written).model_dump_json().encode() == written
+    answer = post(door, node.usage(sgw, 1000), b"x")
+    assert usage.Results.model_validate_json(answer.content).model_dump_json().encode() == answer.content
+    assert answer.headers["content-type"] == "application/json"
+
+
 def test_too_long_a_report_is_malformed(node: SigningNode, door: Door) -> None:
     (told,) = send(door, bytes(REPORT_OCTETS_MAX + 1))
     assert told["code"] == "malformed"
@@ -212,12 +256,12 @@ def test_too_long_a_report_is_malformed(node: SigningNode, door: Door) -> None:
 
 
 def test_too_many_at_a_time_are_asked_to_come_again(node: SigningNode, door: Door) -> None:
-    usage = door.backend.usage
-    usage._waiting = WAITING_MAX
+    behind = door.backend.usage
+    behind._waiting = WAITING_MAX
     problem(post(door, b"x"), 503, "too-busy")
-    usage._waiting = 0
+    behind._waiting = 0
     assert post(door, b"x").status_code == 200
-    assert usage._waiting == 0
+    assert behind._waiting == 0
 
 
 @pytest.mark.fault(59)
