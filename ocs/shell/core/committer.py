@@ -1,8 +1,9 @@
 """Commit groups: what was decided goes to the journal together, and only then is anybody answered.
 
-One group is in flight on the journal thread while the next one fills.  For Gy alone there is no timer and nothing to
-tune; while reports of signed usage come, groups gather for a moment.  Any failure of the journal ends the process at
-once: what was not answered did not happen.
+One group is in flight on the journal thread while the next one fills.  A commit costs the core as much CPU as a dozen
+CCRs, so where many come each group gathers for a millisecond at the most: until it is as large as the one before, or,
+while reports of signed usage come, for all of it.  Any failure of the journal ends the process at once: what was not
+answered did not happen.
 """
 
 import asyncio
@@ -31,8 +32,10 @@ REMOVED_PER_COMMIT: Final = 4
 """Old groups taken out with each commit: they never pile up, and no commit waits for them."""
 
 GATHER_SECONDS: Final = 0.001
-"""From one group's landing to the next one's start, while groups gather.  A commit costs the core as much as six
-reports do, and between two of them it has the interpreter for itself."""
+"""From one group's landing to the next one's start at the most, where groups gather."""
+
+GATHERS_FROM: Final = 4
+"""After a group of fewer events the next one goes as soon as it can: nobody would come to share it."""
 
 Answering = Callable[[], None]
 
@@ -98,6 +101,8 @@ class Committer:
         self._flight_began = 0.0
         self._landed_at = 0.0
         self._gathers_until = 0.0
+        self._gathering: asyncio.TimerHandle | None = None
+        self._enough = 0  # events in the group before
         self._queue: SimpleQueue[tuple[GroupIndex, UnixMillis, bytes] | None] = SimpleQueue()
         self._trim_through = GroupIndex(0)
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -119,6 +124,8 @@ class Committer:
         self._filling.at = event.at
         if not self._scheduled:
             self._schedule()
+        elif self._gathering is not None and len(self._filling.events) >= self._enough:
+            self._gathered()
 
     def after_sync(self, answering: Answering) -> None:
         """Call `answering` once everything decided so far is durable; never within this call."""
@@ -173,6 +180,7 @@ class Committer:
 
     def _launch(self) -> None:
         self._scheduled = False
+        self._gathering = None
         if self._in_flight is not None:
             return  # what fills now goes when that one has landed
         group = self._filling
@@ -184,16 +192,29 @@ class Committer:
                 self._idle.set()
             return
         now = time.monotonic()
-        if now < self._gathers_until and (rest := self._landed_at + GATHER_SECONDS - now) > 0:
+        if (rest := self._landed_at + GATHER_SECONDS - now) > 0 and self._may_grow(now):
             self._scheduled = True
-            self._loop.call_later(rest, self._launch)
+            self._gathering = self._loop.call_later(rest, self._launch)
             return
         self._in_flight = group
         self._filling = _Group(GroupIndex(group.index + 1))
         self._flight_began = now
         self.groups += 1
-        self.events += len(group.events)
+        self._enough = len(group.events)
+        self.events += self._enough
         self._queue.put((group.index, group.at, records.encode(group.events)))
+
+    def _may_grow(self, now: float) -> bool:
+        return now < self._gathers_until or len(self._filling.events) < self._enough >= GATHERS_FROM
+
+    def _gathered(self) -> None:
+        """Launch before the time is over; what came with the same read of a socket still shares the group."""
+        if time.monotonic() < self._gathers_until:
+            return
+        assert self._gathering is not None
+        self._gathering.cancel()
+        self._gathering = None
+        self._loop.call_soon(self._launch)
 
     def _landed(self) -> None:
         group = self._in_flight

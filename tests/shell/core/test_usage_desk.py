@@ -13,7 +13,7 @@ from ocs.command import ReportCommand
 from ocs.node import Decision
 from ocs.reporting import Told
 from ocs.shell.core import committer
-from ocs.shell.core.committer import Committer, Promise
+from ocs.shell.core.committer import GATHERS_FROM, Committer, Promise
 from ocs.shell.core.usage_desk import AT_ONCE, UsageDesk
 from ocs.shell.store.journal import Journal
 from ocs.units import GroupIndex, UnixMillis
@@ -154,5 +154,32 @@ def test_groups_gather_while_reports_come(
             await asyncio.sleep(0.05)  # by itself a group would be written meanwhile
         await scene.committer.close()
         return scene.groups - before
+
+    assert asyncio.run(run()) == groups
+
+
+@pytest.mark.parametrize(("many", "groups"), [(GATHERS_FROM - 1, 3), (GATHERS_FROM, 1)])
+def test_groups_gather_where_many_come(
+    journal: HeldJournal, monkeypatch: pytest.MonkeyPatch, many: int, groups: int
+) -> None:
+    monkeypatch.setattr(committer, "GATHER_SECONDS", 5.0)
+    journal.allowed.set()
+
+    async def run() -> int:
+        scene = Scene(journal)
+        for _ in range(many):
+            scene.owe()
+        await scene.committer.drain()
+        assert scene.groups == 1, "what comes at once is written together"
+        for _ in range(2):
+            scene.owe()
+            await asyncio.sleep(0.05)
+        gathered = scene.groups
+        for _ in range(many - 2):
+            scene.owe()
+        await asyncio.wait_for(scene.committer.drain(), 2)  # as many as before: nothing more is waited for
+        assert scene.noted == [CCA] * 2 * many
+        await scene.committer.close()
+        return gathered
 
     assert asyncio.run(run()) == groups
