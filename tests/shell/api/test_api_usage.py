@@ -3,13 +3,15 @@
 import base64
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -235,6 +237,16 @@ def test_what_is_not_read_at_once_is_read_as_declared(node: SigningNode, door: D
 def test_base64_that_is_read_at_once_is_what_the_declared_way_reads(text: str) -> None:
     with suppress(msgspec.DecodeError):
         assert usage._read(json.dumps({"reports": [text]})).reports == [base64.b64decode(text, validate=True)]
+
+
+def test_a_dependency_that_would_be_passed_by_is_found_at_the_start() -> None:
+    async def also() -> None: ...
+
+    for dependencies, ways in (([Depends(also)], []), ([Depends(usage.sender)], ["/x"])):
+        router = APIRouter(route_class=usage._QuickRoute, dependencies=dependencies)
+        with nullcontext() if ways else pytest.raises(AssertionError, match="/x would pass one by"):
+            router.add_api_route("/x", usage.report_usage, methods=["POST"], response_model=usage.Results)
+        assert [route.path for route in router.routes if isinstance(route, APIRoute)] == ways
 
 
 def test_results_are_written_as_declared(node: SigningNode, door: Door) -> None:
