@@ -4,6 +4,7 @@ In the manner of GSMA FS.19 and IR.88.  The form of a message is the strict chec
 in good form claims.  Each is off, detects (counts, tells, and lets pass), or refuses.  docs/screening.md
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -137,7 +138,8 @@ class Screening:
         self._on = frozenset(rule for rule, mode in modes.items() if mode is not Mode.OFF)
         self._refused = frozenset(rule for rule, mode in modes.items() if mode is Mode.REFUSE)
         self._rates = rates
-        self._places: dict[str, tuple[str, UnixMillis]] = {}
+        # The oldest goes first: a plain dict would look for it past all that went before.
+        self._places: OrderedDict[str, tuple[str, UnixMillis]] = OrderedDict()
         self._operators: dict[OperatorId, Bucket] = {}
         self._second = 0
         self._in_second: dict[bytes, int] = {}
@@ -210,7 +212,7 @@ class Screening:
                     return  # who is refused has not moved the subscriber
             self._places.pop(request.imsi, None)
             if len(self._places) >= PLACES_MAX:
-                del self._places[next(iter(self._places))]
+                self._places.popitem(last=False)
             self._places[request.imsi] = request.origin_realm, now
 
     def _is_too_much(self, request: CreditControlRequest, charging: Charging, now: UnixMillis) -> bool:

@@ -106,6 +106,24 @@ def test_who_is_refused_has_moved_nobody() -> None:
     assert broken(request(), screening=screening, now=UnixMillis(NOW + 2 * SECOND)) == []
 
 
+def test_the_places_heard_of_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocs.credit_control.screening.PLACES_MAX", 2)
+    screening = Screening(ALL, Rates())
+    near, far = seen(), Seen(Agreement(origin_host="sgw.far.example", origin_realm="far.example"))
+    first, second, third = ("001010000000001", "001010000000002", "001010000000003")
+
+    def here(imsi: str) -> list[Rule]:
+        return broken(request(imsi=imsi), near, screening)
+
+    def there(imsi: str) -> list[Rule]:
+        made = request(session="sgw.far.example;1", origin_host="sgw.far.example", origin_realm="far.example", imsi=imsi)
+        return broken(made, far, screening)
+
+    assert here(first) == here(second) == here(first) == here(third) == []
+    assert there(first) == [Rule.TWO_PLACES], "it was heard of again after the second"
+    assert there(second) == [], "forgotten"
+
+
 def test_rates_are_those_of_a_second() -> None:
     node = Node()
     node.operator()
