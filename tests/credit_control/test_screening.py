@@ -110,13 +110,14 @@ def test_the_places_heard_of_longest_ago_are_forgotten(monkeypatch: pytest.Monke
     monkeypatch.setattr("ocs.credit_control.screening.PLACES_MAX", 2)
     screening = Screening(ALL, Rates())
     near, far = seen(), Seen(Agreement(origin_host="sgw.far.example", origin_realm="far.example"))
-    first, second, third = ("001010000000001", "001010000000002", "001010000000003")
+    first, second, third = (f"00101000000000{number}" for number in range(3))
 
     def here(imsi: str) -> list[Rule]:
         return broken(request(imsi=imsi), near, screening)
 
     def there(imsi: str) -> list[Rule]:
-        made = request(session="sgw.far.example;1", origin_host="sgw.far.example", origin_realm="far.example", imsi=imsi)
+        made = request(session="sgw.far.example;1", origin_host="sgw.far.example", origin_realm="far.example")
+        made.imsi = imsi
         return broken(made, far, screening)
 
     assert here(first) == here(second) == here(first) == here(third) == []
