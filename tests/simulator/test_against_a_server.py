@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import struct
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,11 @@ from live.ocs_server import TOKEN, OcsServer
 from simulator.cli import _app
 from simulator.conformance.examiner import Examiner, NotOpen, Target
 from simulator.conformance.probes import PROBES
+from simulator.load import Job
+from simulator.load.generator import Load
 from simulator.messages import Identity
+from simulator.profile import PROFILES
+from simulator.templates import capabilities, templates
 
 pytestmark = pytest.mark.live
 
@@ -280,3 +285,51 @@ def test_a_prefix_that_nobody_has_is_told_of(server: OcsServer) -> None:
     code, shown = sim(server, "run", "attach", "--port", str(server.gy_port), "--imsi-prefix", "99999")
     assert code == 1
     assert "5030 mostly means: the server knows no operator of prefix 99999" in shown
+
+
+def test_sessions_of_a_load_take_turns_and_wait_for_their_answers(server: OcsServer) -> None:
+    """Many more requests are due than sessions are idle: each has one under way, and all of them are served alike."""
+    hosts = [Identity(destination_realm="example.net", host=f"sgw{number}.turns.example") for number in range(2)]
+    profile = PROFILES["standard"]
+    under_way: set[tuple[bytes, int]] = set()
+    served: Counter[tuple[bytes, int]] = Counter()
+    twice = []
+
+    def session_of(message: bytes) -> tuple[bytes, int]:
+        # The generator's Hop-by-Hop id is the place of the session, which belongs to one connection.
+        return message[5:8], int.from_bytes(message[12:16], "big")
+
+    def hear(request: bytes) -> None:
+        session = session_of(request)
+        if session in under_way:
+            twice.append(session)
+        under_way.add(session)
+
+    def answer_late(answer: bytes) -> bytes:
+        time.sleep(0.005)
+        session = session_of(answer)
+        under_way.discard(session)
+        served[session] += 1
+        return answer
+
+    with spoiled(server.gy_port, answer_late, hear) as port:
+        job = Job(
+            port=port,
+            capabilities=[capabilities(one, profile) for one in hosts],
+            templates=[templates(hosts[0], profile, imsi_prefix="001010")],
+            connections=2,
+            outstanding=1,
+            sessions=8,
+            rate=1000,
+            seconds=1.5,
+            warm_seconds=0.2,
+            is_drained=True,
+        )
+        result = Load(job).run()
+    assert not result.errors, result.faults
+    assert not twice
+    assert result.crowded > result.answers > 100
+    assert result.unanswered == 0
+    counts = [count for (kind, _), count in served.items() if kind == b"\0\x01\x10"]
+    assert len(counts) == 8
+    assert max(counts) - min(counts) <= 20, "none waits for ever"
