@@ -307,6 +307,9 @@ class Processors(_Section):
     follower: list[Cpu] = Field(
         default=[], description="CPUs of the follower and of what verifies signatures, best the others; none: any"
     )
+    real_time: bool = Field(
+        default=False, description="the core takes a CPU from all other work at once (SCHED_RR); for two CPUs or more"
+    )
 
 
 class Logging(_Section):

@@ -1,14 +1,22 @@
-"""Which CPUs the server's processes stay on.
+"""Which CPUs the server's processes stay on, and who goes first there.
 
 The core has two threads that hand the interpreter to each other with each commit.  On CPUs that are busy with other
-work each hand-over may wait for a CPU; on one CPU that the core has for itself there is nothing to wait for.
+work each hand-over may wait for a CPU.  There is nothing to wait for on a CPU that the core has for itself; nor on any,
+where the system's real-time class lets it take one from others at once.
 """
 
 import os
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from ocs.errors import BadConfiguration
 from ocs.shell.config import Processors
+
+REAL_TIME_PRIORITY: Final = 1
+"""The lowest of the class: what drives the machine itself may have a higher one."""
+
+THIS_THREAD: Final = 0
 
 
 def follower_processors(processors: Processors) -> list[int]:
@@ -34,6 +42,39 @@ def stay_on(cpus: Collection[int]) -> None:
     """Bind this process, its later threads and its children; to none is to leave it as it is."""
     if cpus:
         os.sched_setaffinity(0, cpus)
+
+
+def go_first(thread: int = THIS_THREAD) -> None:
+    """Let a thread of this process run before all that is not in the real-time class.
+
+    Threads and children that it starts from now on do not inherit that.
+
+    Args:
+        thread: its native id.
+
+    Raises:
+        BadConfiguration: the system has no such class, or this process may not use it.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        raise BadConfiguration("this system has no real-time class; leave out processors.real_time")
+    try:
+        os.sched_setscheduler(thread, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(REAL_TIME_PRIORITY))
+    except PermissionError:
+        raise BadConfiguration(
+            "processors.real_time: this process may not use the real-time class; allow it with LimitRTPRIO=1 in a "
+            "systemd unit, `ulimit -r 1`, or CAP_SYS_NICE for a container, or leave it out"
+        ) from None
+
+
+def check_real_time(processors: Processors) -> None:
+    """See that the core may go first where it is to; nothing is changed yet.
+
+    Raises:
+        BadConfiguration: it may not.
+    """
+    if processors.real_time:
+        with ThreadPoolExecutor(1) as thread_that_ends:
+            thread_that_ends.submit(go_first).result()
 
 
 def count() -> int:

@@ -10,13 +10,12 @@ on the CPUs that it shares, so that its requests leave when they are due.  Write
 
 import json
 import os
-import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.elsewhere import started
 from live.ocs_server import TOKEN, OcsServer
 
 SECONDS = float(os.environ.get("STEADY_SECONDS", "600"))
@@ -74,19 +73,11 @@ def _wait_for_books(server: OcsServer) -> None:
     print(f"the books caught up {time.monotonic() - began:.0f} s later", flush=True)
 
 
-def _go_first() -> None:
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-
-
 def _load(server: OcsServer, *arguments: str) -> int:
-    done = subprocess.run(
+    return started(
         [sys.executable, "-m", "simulator", "load", f"127.0.0.1:{server.gy_port}", *arguments],
         env=os.environ | {"OCS_API_TOKEN": TOKEN},
-        preexec_fn=_go_first,
-        check=False,
-    )
-    return done.returncode
+    ).wait()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 
 from live.ocs_server import OcsServer
 from live.wire import CCR, DPR, INITIAL, TERMINATION, UPDATE, Gateway, ccr, mscc, services
+from real_time import needs_real_time
 
 pytestmark = pytest.mark.live
 
@@ -221,3 +222,18 @@ def test_its_processes_stay_on_the_cpus_that_are_named(tmp_path: Path) -> None:
         assert nice > core_nice
         one, other = (os.getsid(pid) for pid in (server.process.pid, server.follower()))
         assert one == other, "the system may weigh sessions against each other, whatever the niceness within them"
+
+
+@needs_real_time
+def test_its_core_goes_first_and_nobody_else(tmp_path: Path) -> None:
+    with OcsServer(tmp_path, {"processors": {"real_time": True}}) as server:
+        assert server.process is not None
+        policies = {
+            task.name: os.sched_getscheduler(int(task.name)) & ~os.SCHED_RESET_ON_FORK
+            for task in Path(f"/proc/{server.process.pid}/task").iterdir()
+        }
+        assert list(policies.values()).count(os.SCHED_RR) == 2, "the loop and the journal thread"
+        assert policies[str(server.process.pid)] == os.SCHED_RR
+        for task in Path(f"/proc/{server.follower()}/task").iterdir():
+            assert os.sched_getscheduler(int(task.name)) == os.SCHED_OTHER
+        assert server.stop() == 0, server.tail()

@@ -1,12 +1,17 @@
-"""CPUs that the configuration names: what is given to the follower, and what is refused."""
+"""CPUs that the configuration names, and going first there: what is given, and what is refused."""
 
 import os
+import shutil
+import subprocess
+import sys
+import threading
 
 import pytest
 
 from ocs.errors import BadConfiguration
 from ocs.shell.config import Processors
-from ocs.shell.processors import count, follower_processors, stay_on
+from ocs.shell.processors import check_real_time, count, follower_processors, go_first, stay_on
+from real_time import needs_real_time
 
 OURS = sorted(os.sched_getaffinity(0))
 
@@ -37,3 +42,44 @@ def test_a_system_that_cannot_bind_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert count() == os.cpu_count()
     with pytest.raises(BadConfiguration, match="leave out processors"):
         follower_processors(Processors(core=[0]))
+
+
+@needs_real_time
+def test_a_look_at_the_real_time_class_changes_nothing() -> None:
+    check_real_time(Processors(real_time=True))
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+@needs_real_time
+def test_a_thread_that_goes_first_hands_that_to_nobody() -> None:
+    told = []
+
+    def first() -> None:
+        go_first()
+        told.append(os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK)
+        later = threading.Thread(target=lambda: told.append(os.sched_getscheduler(0)))
+        later.start()
+        later.join()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    thread.join()
+    assert told == [os.SCHED_RR, os.SCHED_OTHER]
+
+
+def test_who_may_not_go_first_is_told_how_to() -> None:
+    setpriv = shutil.which("setpriv")
+    assert setpriv, "util-linux has it"
+    without = [setpriv, "--bounding-set", "-sys_nice"] if os.geteuid() == 0 else []
+    code = "import resource as r; r.setrlimit(r.RLIMIT_RTPRIO, (0, 0)); from ocs.shell.processors import *; go_first()"
+    done = subprocess.run([*without, sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "BadConfiguration: processors.real_time: this process may not use the real-time class" in done.stderr
+    assert "LimitRTPRIO=1" in done.stderr
+
+
+def test_a_system_without_such_a_class_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_setscheduler")
+    check_real_time(Processors())
+    with pytest.raises(BadConfiguration, match=r"leave out processors\.real_time"):
+        check_real_time(Processors(real_time=True))

@@ -162,9 +162,14 @@ def _descriptors(config: Config) -> Finding:
 def _processors(config: Config) -> Finding:
     try:
         processors.follower_processors(config.processors)
+        processors.check_real_time(config.processors)
     except BadConfiguration as error:
-        return Finding("processors", Grade.FAULT, str(error), "name others, or leave processors out")
-    return Finding("processors", Grade.OK, f"{processors.count()} to run on")
+        return Finding("processors", Grade.FAULT, str(error), "as it says; or leave processors out")
+    told = f"{processors.count()} to run on"
+    if config.processors.real_time and processors.count() == 1:
+        mend = "leave processors.real_time out: the core would keep the follower from its only CPU"
+        return Finding("processors", Grade.WARNING, told, mend)
+    return Finding("processors", Grade.OK, told)
 
 
 def _clock() -> Finding:

@@ -74,6 +74,7 @@ class Committer:
     Attributes:
         synced: the newest group that is durable.
         born_seconds: when the journal was made; Origin-State-Id for as long as no session state is lost.
+        thread: native id of the journal thread.
     """
 
     def __init__(
@@ -112,6 +113,8 @@ class Committer:
         self.events = 0
         self.commit_seconds = 0.0
         self._thread.start()
+        assert self._thread.native_id is not None
+        self.thread = self._thread.native_id
 
     @property
     def filling(self) -> GroupIndex:

@@ -90,6 +90,7 @@ class _Server:
         self._folder = folder
         self._follower_cpus = processors.follower_processors(config.processors)
         processors.stay_on(config.processors.core)
+        processors.check_real_time(config.processors)
         self._token = _token(folder)
         self._owner_key = key_file.load_or_make(folder.owner_key).public_key
         key_file.load_or_make(folder.log_key)  # the follower signs with it; whether it can shows here, at the start
@@ -123,6 +124,9 @@ class _Server:
         await self._link.listen(self._folder.socket)
         core.connections.taken = True
         collector.rest()
+        if self._config.processors.real_time:
+            processors.go_first()
+            processors.go_first(committer.thread)
         for server in servers:
             await server.start_serving()
         tasks = [

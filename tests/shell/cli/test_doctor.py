@@ -17,6 +17,7 @@ from live.ocs_server import free_ports
 from made_folder import made
 from ocs.shell.cli import doctor
 from ocs.shell.cli.app import main
+from real_time import needs_real_time
 
 
 class Examined:
@@ -131,6 +132,27 @@ def test_processors_that_are_not_there(config: Path, capsys: pytest.CaptureFixtu
     run = Examined(capsys, config)
     assert run.code == 1
     assert "processors.follower names CPU 8191" in run.found["processors"]["told"]
+
+
+@needs_real_time
+def test_a_core_that_goes_first_needs_a_second_cpu(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(config, processors={"real_time": True})
+    monkeypatch.setattr(doctor.processors, "count", lambda: 2)
+    assert Examined(capsys, config).grade("processors") == "ok"
+    monkeypatch.setattr(doctor.processors, "count", lambda: 1)
+    assert Examined(capsys, config).grade("processors") == "warning"
+
+
+def test_a_core_that_may_not_go_first(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_setscheduler")
+    change(config, processors={"real_time": True})
+    run = Examined(capsys, config)
+    assert run.grade("processors") == "fault"
+    assert "real-time class" in run.found["processors"]["told"]
 
 
 def test_a_broken_dictionary(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
