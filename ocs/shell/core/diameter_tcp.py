@@ -111,7 +111,7 @@ class DiameterConnection(asyncio.BufferedProtocol):
             host.local,
             self._admit,
             self.since,
-            random.SystemRandom(),
+            random.Random(),  # noqa: S311  # ids and jitter are no secrets, and jitter is drawn for each request
             secure=self.secure,
             limits=host.limits,
         )
