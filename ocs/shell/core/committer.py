@@ -82,13 +82,13 @@ class Committer:
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
         on_kept: Callable[[list[Promise]], None],
-        on_synced: Callable[[GroupIndex], None],
+        on_synced: Callable[[], None],
     ) -> None:
         """Take the journal over.
 
         Args:
             on_kept: called with the CCAs that may leave now, also with none of them once other answers were given.
-            on_synced: called with each group that is durable now, after its answers.
+            on_synced: called after each group that is durable now, and its answers.
         """
         self._journal = journal
         self._loop = loop
@@ -228,7 +228,7 @@ class Committer:
         self._landed_at = time.monotonic()
         self.commit_seconds += self._landed_at - self._flight_began
         self._give(group)
-        self._on_synced(group.index)
+        self._on_synced()
         if not self._filling.is_empty:
             self._launch()
         else:

@@ -1,4 +1,4 @@
-"""The core's end of the Unix socket: commands in, their events out once durable; notice of each synced group."""
+"""The core's end of the Unix socket: commands in, their events out once durable; notice of what is synced."""
 
 import asyncio
 import os
@@ -28,6 +28,11 @@ RECOLLECT_SECONDS: Final = 0.8
 
 SEND_BUFFER_OCTETS_MAX: Final = 64 * 1024 * 1024
 
+NOTICE_SECONDS: Final = 0.01
+"""Between two notices of what is synced, each of which wakes the follower.  Nobody waits for one: an answer to whoever
+waits for a group bears its index itself.
+"""
+
 log = structlog.get_logger()
 
 
@@ -45,6 +50,8 @@ class CoreLink:
         self._asks = count(1)
         self._recollections: dict[int, asyncio.Future[Stepped | None]] = {}
         self._server: asyncio.Server | None = None
+        self._noticed = GroupIndex(0)  # by the follower
+        self._next_notice: asyncio.TimerHandle | None = None
 
     async def listen(self, path: Path) -> None:
         with suppress(FileNotFoundError):
@@ -57,14 +64,27 @@ class CoreLink:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        if self._next_notice is not None:
+            self._next_notice.cancel()
+            self._notice()
         if self._follower is not None:
             self._follower.close()
 
-    def synced(self, index: GroupIndex) -> None:
-        """Tell the follower of a group, unless it is so far behind that it had better read in bulk."""
-        writer = self._follower
-        if writer is not None and writer.transport.get_write_buffer_size() < SEND_BUFFER_OCTETS_MAX:
-            writer.write(frame(link.Synced(index)))
+    def synced(self) -> None:
+        """Tell the follower of the newest group, at once or a moment after it was told of another."""
+        if self._next_notice is None:
+            self._notice()
+
+    def _notice(self) -> None:
+        self._next_notice = None
+        index, writer = self._core.committer.synced, self._follower
+        # One that is so far behind had better read in bulk.
+        if writer is None or writer.transport.get_write_buffer_size() >= SEND_BUFFER_OCTETS_MAX:
+            return
+        if index > self._noticed:
+            self._noticed = index
+            self._next_notice = asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._notice)
+            _send(writer, link.Synced(index))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -89,6 +109,7 @@ class CoreLink:
                 self._follower = writer
                 self.followed += 1
                 self._core.recollect = self._recollect
+                self._noticed = committer.synced
                 writer.write(frame(link.Synced(committer.synced)))
             case link.Ask(ask, command):
                 try:

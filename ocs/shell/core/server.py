@@ -39,7 +39,7 @@ from ocs.shell.store.data_folder import DataFolder, replace_durably
 from ocs.shell.store.journal import Journal
 from ocs.shell.store.replay import load
 from ocs.state import State
-from ocs.units import SECOND, GroupIndex, UnixMillis
+from ocs.units import SECOND, UnixMillis
 from ocs.version import VERSION
 
 DRAIN_SECONDS: Final = 8.0
@@ -218,8 +218,8 @@ class _Server:
             usage_policy=usage_policy_of(config.usage, self._owner_key),
         )
 
-    def _synced(self, group: GroupIndex) -> None:
-        self._link.synced(group)
+    def _synced(self) -> None:
+        self._link.synced()
         self._core.usage.landed()
 
     async def _watch_room(self) -> None:

@@ -54,7 +54,7 @@ class Scene:
         self.committer = Committer(journal, asyncio.get_running_loop(), self.noted.extend, self._landed)
         self.desk = UsageDesk(self._decide, self.committer)
 
-    def _landed(self, _: GroupIndex) -> None:
+    def _landed(self) -> None:
         self.groups += 1
         if self.owes_always:
             self.owe()
