@@ -18,8 +18,8 @@ from ocs.node import Decision
 from ocs.reporting import Told
 from ocs.shell.core.committer import Committer
 
-AT_ONCE: Final = 4
-"""Some 0.2 ms; then the sockets are looked at again."""
+AT_ONCE: Final = 8
+"""Some 0.3 ms; then the sockets are looked at again."""
 
 GATHERING_SECONDS: Final = 0.1
 """After reports came, groups gather for so long: more reports will come."""
