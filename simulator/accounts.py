@@ -4,7 +4,9 @@ Amounts travel as decimal strings and are integers here.  `charge` is the simula
 server's books are held.
 """
 
+import asyncio
 import os
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,12 @@ from urllib.parse import quote
 import httpx
 
 TIMEOUT_SECONDS: Final = 10.0
+
+UNAVAILABLE: Final = 503
+BEHIND_SECONDS: Final = 30.0
+"""What is read of a server that was loaded fully a moment ago may be behind what it answered; it says so, by a 503."""
+
+BEHIND_PAUSE_SECONDS: Final = 0.2
 
 
 class ApiError(Exception):
@@ -244,10 +252,15 @@ class Accounts:
         return sum(abs(int(day["unexplained"])) for day in answer["items"])
 
     async def _call(self, method: str, path: str, **how: Any) -> Any:
-        try:
-            answer = await self._client.request(method, f"/api/v1{path}", **how)
-        except httpx.TransportError as error:
-            raise ApiUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
+        until = time.monotonic() + BEHIND_SECONDS
+        while True:
+            try:
+                answer = await self._client.request(method, f"/api/v1{path}", **how)
+            except httpx.TransportError as error:
+                raise ApiUnreachable(f"{method} {path}: {error or type(error).__name__}") from error
+            if method != "GET" or answer.status_code != UNAVAILABLE or time.monotonic() > until:
+                break
+            await asyncio.sleep(BEHIND_PAUSE_SECONDS)
         if answer.is_error:
             raise ApiError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer.json()

@@ -1,5 +1,6 @@
 """The commands against a real server: it breaks nothing, the reports say so, and every spoiled answer is found."""
 
+import asyncio
 import contextlib
 import itertools
 import json
@@ -11,11 +12,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import dpkt
+import httpx
 import pytest
 from spoiler import spoiled
 from typer.testing import CliRunner
 
 from live.ocs_server import TOKEN, OcsServer
+from simulator.accounts import Accounts, ApiError
 from simulator.cli import _app
 from simulator.conformance.examiner import Examiner, NotOpen, Target
 from simulator.conformance.probes import PROBES
@@ -285,6 +288,42 @@ def test_a_prefix_that_nobody_has_is_told_of(server: OcsServer) -> None:
     code, shown = sim(server, "run", "attach", "--port", str(server.gy_port), "--imsi-prefix", "99999")
     assert code == 1
     assert "5030 mostly means: the server knows no operator of prefix 99999" in shown
+
+
+class Behind(httpx.AsyncBaseTransport):
+    """A server that is behind with what it shows, for so many reads."""
+
+    def __init__(self, reads: int) -> None:
+        self.left = reads
+        self._there = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.left -= 1
+        if self.left >= 0:
+            return httpx.Response(503, json={"type": "/problems/unavailable"})
+        return await self._there.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._there.aclose()
+
+
+@pytest.mark.parametrize("patience", [30.0, 0.0])
+def test_a_server_that_is_behind_is_asked_again(
+    server: OcsServer, patience: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulator.accounts.BEHIND_SECONDS", patience)
+    behind = Behind(2)
+
+    async def read() -> bool:
+        async with Accounts(f"http://127.0.0.1:{server.api_port}", TOKEN, behind) as accounts:
+            return (await accounts.balance("home")).adds_up
+
+    if patience:
+        assert asyncio.run(read())
+        assert behind.left == -1
+    else:
+        with pytest.raises(ApiError, match="503"):
+            asyncio.run(read())
 
 
 def test_sessions_of_a_load_take_turns_and_wait_for_their_answers(server: OcsServer) -> None:
