@@ -164,7 +164,9 @@ def _processors(config: Config) -> Finding:
         processors.follower_processors(config.processors)
         processors.check_real_time(config.processors)
     except BadConfiguration as error:
-        return Finding("processors", Grade.FAULT, str(error), "as it says; or leave processors out")
+        return Finding(
+            "processors", Grade.FAULT, str(error), "name CPUs of its own, allow what it lacks, or leave processors out"
+        )
     told = f"{processors.count()} to run on"
     if config.processors.real_time and processors.count() == 1:
         mend = "leave processors.real_time out: the core would keep the follower from its only CPU"
