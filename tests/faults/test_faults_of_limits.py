@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 from contextlib import ExitStack, suppress
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.live, pytest.mark.fault(56)]
 CREDIT = 10**15
 
 OWN = "sgw.visited.example"
+
+FILES_MORE = 3
 
 
 def pid_of(server: OcsServer) -> int:
@@ -51,6 +54,24 @@ def test_no_descriptor_is_left(tmp_path: Path) -> None:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
             recovers(server, gateway)
         money_is_whole(server, credited=CREDIT, consumed=33)
+        stops_clean(server)
+
+
+def test_no_descriptor_is_left_for_the_api(tmp_path: Path) -> None:
+    with OcsServer(tmp_path) as server, Gateway(server.gy_port, host=OWN).open() as gateway, ExitStack() as waiting:
+        server.add_operator(credit=CREDIT)
+        pid = server.follower()
+        usual = no_more_files(pid)
+        lines, began = len(server.log.read_text().splitlines()), cpu_seconds(pid)
+        for number in range(30):
+            is_turned_away(server.api_port, waiting)
+            charged(gateway, f"{OWN};no;{number}")
+        assert server.follower() == pid
+        assert len(server.log.read_text().splitlines()) - lines < 20, "no flood in the log"
+        assert cpu_seconds(pid) - began < 2, "no busy loop"
+        waiting.close()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+        money_is_whole(server, credited=CREDIT, consumed=30)
         stops_clean(server)
 
 
@@ -95,8 +116,9 @@ def test_no_memory_is_left(tmp_path: Path) -> None:
 def no_more_files(pid: int) -> tuple[int, int]:
     """Let a process open hardly more files than it has open; what it was allowed before."""
     usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    highest = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir())
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, usual[1]))
+    has = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    free = (number for number in count() if number not in has)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (next(islice(free, FILES_MORE, None)), usual[1]))
     return usual
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Final
 import msgspec
 import structlog
 import uvicorn
+import uvloop
 
 from ocs import errors
 from ocs.channel.event import ChannelOpened
@@ -37,7 +39,6 @@ from ocs.shell.follower.usage_door import UsageDoor, Verdicts
 from ocs.shell.follower.witnessing import Witnessing
 from ocs.shell.frame import frame, read_frame
 from ocs.shell.inheritance import Inheritance
-from ocs.shell.listening_socket import ListeningSocket
 from ocs.shell.live import Live
 from ocs.shell.store.channel_files import ChannelFiles
 from ocs.shell.store.data_folder import DataFolder, holding_books
@@ -246,7 +247,7 @@ async def _serve(follower: Follower, reading: Reading, token: str, descriptor: i
             limit_concurrency=512,
         )
     )
-    serving = loop.create_task(door.serve(sockets=[ListeningSocket(fileno=descriptor)]))
+    serving = loop.create_task(door.serve(sockets=[socket.socket(fileno=descriptor)]))
     following = loop.create_task(reading.run())
     tasks = [
         loop.create_task(follower.listen()),
@@ -310,7 +311,7 @@ def main() -> int:
         with holding_books(DataFolder.open(Path(config.data)), PREDECESSOR_SECONDS):
             os.nice(NICENESS)
             processors.stay_on(inherited.cpus)
-            return asyncio.run(follow(config, inherited.token, inherited.descriptor))
+            return uvloop.run(follow(config, inherited.token, inherited.descriptor))
     except errors.OcsError as error:
         log.error("the follower cannot go on", reason=str(error))  # noqa: TRY400  # the reason says it all
         return EXIT_STORE
