@@ -1,8 +1,8 @@
 """Commit groups: what was decided goes to the journal together, and only then is anybody answered.
 
 One group is in flight on the journal thread while the next one fills.  A commit costs the core as much CPU as a dozen
-CCRs, so where many come each group gathers for a millisecond at the most: until it is as large as the one before, or,
-while reports of signed usage come, for all of it.  Any failure of the journal ends the process at once: what was not
+CCRs, so where many come each group gathers for a millisecond at the most, until it is as large as the one before; and
+while reports of signed usage come, for half of one.  Any failure of the journal ends the process at once: what was not
 answered did not happen.
 """
 
@@ -32,7 +32,10 @@ REMOVED_PER_COMMIT: Final = 4
 """Old groups taken out with each commit: they never pile up, and no commit waits for them."""
 
 GATHER_SECONDS: Final = 0.001
-"""From one group's landing to the next one's start at the most, where groups gather."""
+"""From one group's landing to the next one's start at the most, where many events come."""
+
+GATHER_BESIDE_SECONDS: Final = 0.0005
+"""The same while others than Gy have asked for it."""
 
 GATHERS_FROM: Final = 4
 """After a group of fewer events the next one goes as soon as it can: nobody would come to share it."""
@@ -152,7 +155,7 @@ class Committer:
         return self._in_flight is not None
 
     def gather(self, seconds: float) -> None:
-        """Let groups gather for a moment each, for as long as this."""
+        """Let each group gather for `GATHER_BESIDE_SECONDS`, whatever it holds, for as long as this."""
         self._gathers_until = time.monotonic() + seconds
 
     def waiting_seconds(self) -> float:
@@ -195,7 +198,7 @@ class Committer:
                 self._idle.set()
             return
         now = time.monotonic()
-        if (rest := self._landed_at + GATHER_SECONDS - now) > 0 and self._may_grow(now):
+        if (rest := self._landed_at + self._may_gather(now) - now) > 0:
             self._scheduled = True
             self._gathering = self._loop.call_later(rest, self._launch)
             return
@@ -207,8 +210,11 @@ class Committer:
         self.events += self._enough
         self._queue.put((group.index, group.at, records.encode(group.events)))
 
-    def _may_grow(self, now: float) -> bool:
-        return now < self._gathers_until or len(self._filling.events) < self._enough >= GATHERS_FROM
+    def _may_gather(self, now: float) -> float:
+        """Give for how long the group that fills may gather, in seconds since the one before landed."""
+        if now < self._gathers_until:
+            return GATHER_BESIDE_SECONDS
+        return GATHER_SECONDS if len(self._filling.events) < self._enough >= GATHERS_FROM else 0.0
 
     def _gathered(self) -> None:
         """Launch before the time is over; what came with the same read of a socket still shares the group."""

@@ -139,7 +139,7 @@ def test_a_cca_owed_in_the_midst_waits_for_a_few_reports_at_most(journal: HeldJo
 def test_groups_gather_while_reports_come(
     journal: HeldJournal, monkeypatch: pytest.MonkeyPatch, reports: bool, groups: int
 ) -> None:
-    monkeypatch.setattr(committer, "GATHER_SECONDS", 0.5)
+    monkeypatch.setattr(committer, "GATHER_BESIDE_SECONDS", 0.5)
     journal.allowed.set()
 
     async def run() -> int:
