@@ -18,6 +18,12 @@ def frame(message: object) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
+def send(writer: asyncio.StreamWriter, message: object) -> None:
+    """Send a frame, unless the other side has gone: whoever reads from it learns that there."""
+    if not writer.is_closing():
+        writer.write(frame(message))
+
+
 async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
     """Read one frame; None where the other side has gone."""
     try:

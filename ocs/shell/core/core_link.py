@@ -18,7 +18,7 @@ from ocs.node import Done
 from ocs.reporting import Told
 from ocs.shell import link
 from ocs.shell.core.core import Core
-from ocs.shell.frame import frame, read_frame
+from ocs.shell.frame import read_frame, send
 from ocs.shell.listening_socket import ListeningSocket
 from ocs.signed.malformed import Malformed
 from ocs.units import GroupIndex, SessionId
@@ -84,7 +84,7 @@ class CoreLink:
         if index > self._noticed:
             self._noticed = index
             self._next_notice = asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._notice)
-            _send(writer, link.Synced(index))
+            send(writer, link.Synced(index))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -110,14 +110,14 @@ class CoreLink:
                 self.followed += 1
                 self._core.recollect = self._recollect
                 self._noticed = committer.synced
-                writer.write(frame(link.Synced(committer.synced)))
+                send(writer, link.Synced(committer.synced))
             case link.Ask(ask, command):
                 try:
                     self._core.administer(command, partial(self._told, writer, ask))
                 except OcsError as error:
                     code = error.code.value if isinstance(error, Malformed) else ""
                     failed = link.Failed(ask, type(error).__name__, str(error), code)
-                    committer.after_sync(partial(_send, writer, failed))
+                    committer.after_sync(partial(send, writer, failed))
             case link.AskIndex(ask):
                 committer.after_sync(partial(self._index, writer, ask))
             case link.AskLive(ask):
@@ -132,20 +132,20 @@ class CoreLink:
                 committer.trim(through)
 
     def _told(self, writer: asyncio.StreamWriter, ask: int, done: Done) -> None:
-        _send(writer, link.Told(ask, self._core.committer.synced, done.event, done.repeated))
+        send(writer, link.Told(ask, self._core.committer.synced, done.event, done.repeated))
 
     def _verdicts(self, writer: asyncio.StreamWriter, ask: int, told: list[Told] | None) -> None:
         if told is None:
             failed = link.Failed(ask, Unavailable.__name__, "this server failed; its log says more")
-            _send(writer, failed)
+            send(writer, failed)
         else:
-            _send(writer, link.Verdicts(ask, self._core.committer.synced, told))
+            send(writer, link.Verdicts(ask, self._core.committer.synced, told))
 
     def _index(self, writer: asyncio.StreamWriter, ask: int) -> None:
-        _send(writer, link.Index(ask, self._core.committer.synced))
+        send(writer, link.Index(ask, self._core.committer.synced))
 
     def _live(self, writer: asyncio.StreamWriter, ask: int) -> None:
-        _send(writer, link.LiveView(ask, self._core.live()))
+        send(writer, link.LiveView(ask, self._core.live()))
 
     async def _recollect(self, session_id: SessionId, number: int) -> Stepped | None:
         """Ask the follower for the event that served a request; it must have seen all that is decided now."""
@@ -156,7 +156,7 @@ class CoreLink:
         future: asyncio.Future[Stepped | None] = asyncio.get_running_loop().create_future()
         self._recollections[ask] = future
         self._core.committer.after_sync(
-            lambda: _send(writer, link.Recollect(ask, session_id, number, self._core.committer.synced))
+            lambda: send(writer, link.Recollect(ask, session_id, number, self._core.committer.synced))
         )
         try:
             return await asyncio.wait_for(future, RECOLLECT_SECONDS)
@@ -164,8 +164,3 @@ class CoreLink:
             raise Unavailable("the journal's reader is behind") from None
         finally:
             self._recollections.pop(ask, None)
-
-
-def _send(writer: asyncio.StreamWriter, message: link.ToFollower) -> None:
-    if not writer.is_closing():
-        writer.write(frame(message))

@@ -37,7 +37,7 @@ from ocs.shell.follower.public_log import PublicLog, origin_of
 from ocs.shell.follower.reading import Reading
 from ocs.shell.follower.usage_door import UsageDoor, Verdicts
 from ocs.shell.follower.witnessing import Witnessing
-from ocs.shell.frame import frame, read_frame
+from ocs.shell.frame import read_frame, send
 from ocs.shell.inheritance import Inheritance
 from ocs.shell.live import Live
 from ocs.shell.store.channel_files import ChannelFiles
@@ -105,8 +105,8 @@ class Follower:
         self.owner = Owner(config.usage, key_file.load(folder.owner_key), lambda: reading.fold.state, self.command)
         self.key_listing = KeyListing(folder.key_list, lambda: reading.fold.state.signed.register)
         self.witnessing = Witnessing(config.usage, public_log, lambda: reading.fold.state, self.command)
-        reading.fold.on_archived = lambda through: self._writer.write(frame(link.Trim(through)))
-        writer.write(frame(link.Follow()))
+        reading.fold.on_archived = lambda through: send(writer, link.Trim(through))
+        send(writer, link.Follow())
 
     # Backend
 
@@ -191,7 +191,7 @@ class Follower:
             raise errors.Unavailable("the core does not answer; look at its log, or start it with `ocs serve`")
         future: asyncio.Future[link.ToFollower] = asyncio.get_running_loop().create_future()
         self._waiting[message.ask] = future
-        self._writer.write(frame(message))
+        send(self._writer, message)
         try:
             return await asyncio.wait_for(future, ASK_SECONDS)
         except TimeoutError:
@@ -212,7 +212,7 @@ class Follower:
         except errors.OcsError as error:
             log.warning("a request cannot be looked up", reason=str(error))
             return
-        self._writer.write(frame(link.Recollection(message.ask, served)))
+        send(self._writer, link.Recollection(message.ask, served))
 
 
 def _error_of(reply: link.Failed) -> errors.OcsError:

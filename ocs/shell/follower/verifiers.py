@@ -12,7 +12,7 @@ import structlog
 from ocs.errors import Unavailable
 from ocs.shell import processors
 from ocs.shell.follower import verifier
-from ocs.shell.frame import frame, read_frame
+from ocs.shell.frame import read_frame, send
 from ocs.units import UnixMillis
 from ocs.usage.opening import Opened, Refused
 from ocs.usage.register import KeyRegister
@@ -127,7 +127,7 @@ class _Worker:
 
     def _send(self, message: verifier.Keys | verifier.Check) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(frame(message))
+        send(self._process.stdin, message)
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
