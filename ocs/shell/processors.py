@@ -64,6 +64,10 @@ def go_first(thread: int = THIS_THREAD) -> None:
             "processors.real_time: this process may not use the real-time class; allow it with LimitRTPRIO=1 in a "
             "systemd unit, `ulimit -r 1`, or CAP_SYS_NICE for a container, or leave it out"
         ) from None
+    except OSError as error:
+        raise BadConfiguration(
+            f"processors.real_time: this system refuses its real-time class ({error.strerror}); leave it out"
+        ) from None
 
 
 def check_real_time(processors: Processors) -> None:

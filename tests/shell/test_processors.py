@@ -83,3 +83,10 @@ def test_a_system_without_such_a_class_says_so(monkeypatch: pytest.MonkeyPatch) 
     check_real_time(Processors())
     with pytest.raises(BadConfiguration, match=r"leave out processors\.real_time"):
         check_real_time(Processors(real_time=True))
+
+
+def test_whatever_else_the_system_says_is_told() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with pytest.raises(BadConfiguration, match=r"refuses its real-time class \(No such process\); leave it out"):
+        go_first(ended.pid)
