@@ -68,6 +68,7 @@ def test_no_descriptor_is_left_for_the_api(tmp_path: Path) -> None:
                 is_turned_away(server.api_port, waiting)
                 charged(gateway, f"{OWN};no;{number}")
             assert server.follower() == pid
+            assert "connections turned away" in server.log.read_text()
             assert len(server.log.read_text().splitlines()) - lines < 20, "no flood in the log"
             assert cpu_seconds(pid) - began < 2, "no busy loop"
             resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)

@@ -26,6 +26,7 @@ from ocs.channel.event import ChannelOpened
 from ocs.command import AdministratorCommand, ReportCommand
 from ocs.node import Done
 from ocs.shell import collector, key_file, link, logs, processors
+from ocs.shell.accepting import Accepting
 from ocs.shell.api import create_app
 from ocs.shell.books.books import Books
 from ocs.shell.config import Config
@@ -39,6 +40,7 @@ from ocs.shell.follower.usage_door import UsageDoor, Verdicts
 from ocs.shell.follower.witnessing import Witnessing
 from ocs.shell.frame import read_frame, send
 from ocs.shell.inheritance import Inheritance
+from ocs.shell.listening_socket import ListeningSocket
 from ocs.shell.live import Live
 from ocs.shell.store.channel_files import ChannelFiles
 from ocs.shell.store.data_folder import DataFolder, holding_books
@@ -224,7 +226,27 @@ def _error_of(reply: link.Failed) -> errors.OcsError:
 
 
 class _Door(uvicorn.Server):
-    """Uvicorn, with the signals left to the follower."""
+    """Uvicorn, with the signals left to the follower, and a listening socket that says whom it turns away."""
+
+    def __init__(self, config: uvicorn.Config, listening: ListeningSocket) -> None:
+        super().__init__(config)
+        self._listening = listening
+        self._accepting: Accepting | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        self._accepting = Accepting(self._listening, self._protocol, self.config.ssl)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._accepting is not None:
+            self._accepting.close()
+        self._listening.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind = self.config.http_protocol_class
+        assert not isinstance(kind, str), "the configuration is loaded"
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -245,9 +267,10 @@ async def _serve(follower: Follower, reading: Reading, token: str, descriptor: i
             server_header=False,
             timeout_graceful_shutdown=2,
             limit_concurrency=512,
-        )
+        ),
+        ListeningSocket(fileno=descriptor),
     )
-    serving = loop.create_task(door.serve(sockets=[socket.socket(fileno=descriptor)]))
+    serving = loop.create_task(door.serve(sockets=[]))
     following = loop.create_task(reading.run())
     tasks = [
         loop.create_task(follower.listen()),
