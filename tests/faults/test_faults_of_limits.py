@@ -4,7 +4,8 @@ import os
 import resource
 import signal
 import socket
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
 
@@ -37,21 +38,15 @@ def charged(gateway: Gateway, session: str) -> None:
 def test_no_descriptor_is_left(tmp_path: Path) -> None:
     with OcsServer(tmp_path) as server:
         server.add_operator(credit=CREDIT)
-        pid = pid_of(server)
         with Gateway(server.gy_port, host=OWN).open() as gateway, ExitStack() as waiting:
-            usual = no_more_files(pid)
-            lines, began = len(server.log.read_text().splitlines()), cpu_seconds(pid)
-            for number in range(30):
-                is_turned_away(server.gy_port, waiting)
-                charged(gateway, f"{OWN};no;{number}")
-            # Its reader dies, and cannot be started again; Gy goes on.
-            os.kill(server.follower(), signal.SIGKILL)
-            wait_for(lambda: "the follower cannot be started" in server.log.read_text())
-            charged(gateway, f"{OWN};no;reader")
-            assert "connections turned away" in server.log.read_text()
-            assert len(server.log.read_text().splitlines()) - lines < 20, "no flood in the log"
-            assert cpu_seconds(pid) - began < 2, "no busy loop"
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+            with no_more_files(server, pid_of(server)):
+                for number in range(30):
+                    is_turned_away(server.gy_port, waiting)
+                    charged(gateway, f"{OWN};no;{number}")
+                # Its reader dies, and cannot be started again; Gy goes on.
+                os.kill(server.follower(), signal.SIGKILL)
+                wait_for(lambda: "the follower cannot be started" in server.log.read_text())
+                charged(gateway, f"{OWN};no;reader")
             recovers(server, gateway)
         money_is_whole(server, credited=CREDIT, consumed=33)
         stops_clean(server)
@@ -60,19 +55,17 @@ def test_no_descriptor_is_left(tmp_path: Path) -> None:
 def test_no_descriptor_is_left_for_the_api(tmp_path: Path) -> None:
     with OcsServer(tmp_path) as server:
         server.add_operator(credit=CREDIT)
-        pid = server.follower()
-        with Gateway(server.gy_port, host=OWN).open() as gateway, ExitStack() as waiting:
-            usual = no_more_files(pid)
-            lines, began = len(server.log.read_text().splitlines()), cpu_seconds(pid)
+        follower = server.follower()
+        with (
+            Gateway(server.gy_port, host=OWN).open() as gateway,
+            ExitStack() as waiting,
+            no_more_files(server, follower),
+        ):
             for number in range(10):
                 is_turned_away(server.api_port, waiting)
                 charged(gateway, f"{OWN};no;{number}")
-            assert server.follower() == pid
-            assert "connections turned away" in server.log.read_text()
-            assert len(server.log.read_text().splitlines()) - lines < 20, "no flood in the log"
-            assert cpu_seconds(pid) - began < 2, "no busy loop"
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
         money_is_whole(server, credited=CREDIT, consumed=10)
+        assert server.follower() == follower, "it has served all the time"
         stops_clean(server)
 
 
@@ -114,13 +107,19 @@ def test_no_memory_is_left(tmp_path: Path) -> None:
         stops_clean(server)
 
 
-def no_more_files(pid: int) -> tuple[int, int]:
-    """Let a process open hardly more files than it has open; what it was allowed before."""
+@contextmanager
+def no_more_files(server: OcsServer, pid: int) -> Iterator[None]:
+    """Let one of its processes open hardly more files for a while; insist that it says so and takes it calmly."""
     usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     has = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
     free = (number for number in count() if number not in has)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (next(islice(free, FILES_MORE, None)), usual[1]))
-    return usual
+    lines, began = len(server.log.read_text().splitlines()), cpu_seconds(pid)
+    yield
+    assert "connections turned away" in server.log.read_text()
+    assert len(server.log.read_text().splitlines()) - lines < 20, "no flood in the log"
+    assert cpu_seconds(pid) - began < 2, "no busy loop"
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
 
 
 def is_turned_away(port: int, waiting: ExitStack) -> None:
