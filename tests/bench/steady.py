@@ -4,8 +4,8 @@ STEADY_SECONDS says how long, STEADY_WARM what goes before: ended sessions are k
 only after as many.  The core has a CPU of its own where there are two (`processors`), as a busy server should.  Half of
 what: of what the same server sustained just before, the rate of half a minute at full load after a minute of it.
 Its first seconds are quicker, out of what snapshots and books are left to do later; so the books catch up before the
-half begins.  The generator stands for other machines: where the system lets it, it goes first
-on the CPUs that it shares, so that its requests leave when they are due.  Writes steady.json.
+half begins.  The generator stands for other machines: where the system lets it, it goes first on the CPUs that it
+shares, so that its requests leave when they are due.  Writes steady.json.
 """
 
 import json
