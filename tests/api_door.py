@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 from fastapi import FastAPI
@@ -29,6 +30,8 @@ from ocs.signed import envelope
 from ocs.signed.ed25519 import SeedSigner, signer_of
 from ocs.state import Event, State
 from ocs.units import DataCredits, GroupIndex, SessionId, UnixMillis
+
+T = TypeVar("T")
 
 TOKEN = "a token of this test"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -214,6 +217,10 @@ class Door:
         self._runner.run(self.backend.usage.close())
         self.log_files.close()
         self._runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have something done on the door's loop."""
+        return self._runner.run(work)
 
     def ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         """Send one request, with the token unless `headers` say otherwise."""

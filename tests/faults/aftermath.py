@@ -45,7 +45,9 @@ def counted(server: OcsServer, name: str, **labels: str) -> int:
 
 def told(server: OcsServer, event: str, **values: object) -> list[dict[str, Any]]:
     """Give the lines of the log about an event that have these values."""
-    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    written = server.log.read_text().splitlines(keepends=True)
+    # The last one may be only half there yet.
+    lines = [json.loads(line) for line in written if line.startswith("{") and line.endswith("\n")]
     return [
         line
         for line in lines

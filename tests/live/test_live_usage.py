@@ -1,6 +1,10 @@
 """Signed usage on a running server: Gy grants, SGW and miner sign, and each report comes back as a receipt."""
 
+import os
+import signal
+import threading
 import time
+from collections.abc import Sequence
 
 import grpc
 import pytest
@@ -91,6 +95,31 @@ def test_grpc_gives_receipts_in_order(server: OcsServer) -> None:
         assert [one.log_index for one in receipts] == list(range(301))
         assert not any(one.refusal or one.again for one in receipts)
         assert signers.stream(reports[:3])[2].log_index == 2
+
+
+def tell(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def test_a_stream_of_grpc_outlives_the_processes_that_verify(server: OcsServer) -> None:
+    gateway, signers = attach(server)
+    with gateway:
+        session, init = signers.begin(SESSION)
+        assert signers.stream([init])[0].log_index == 0
+        reports = [signers.usage(session, 10, 20) for _ in range(300)]
+        verifiers = server.verifiers()
+        tell(verifiers, signal.SIGSTOP)
+        killing = threading.Timer(0.5, tell, (verifiers, signal.SIGKILL))
+        killing.start()
+        receipts = signers.stream(reports)
+        killing.join()
+        assert len(receipts) == 300
+        assert receipts[0].again
+        assert not any(one.refusal for one in receipts)
+        told = signers.stream(reports)
+        assert not any(one.refusal or one.again for one in told)
+        assert told[-1].log_index == max(one.log_index for one in told)
 
 
 @pytest.mark.fault(60)

@@ -13,7 +13,7 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
-from ocs.errors import BadConfiguration, TooBusy
+from ocs.errors import BadConfiguration, TooBusy, Unavailable
 from ocs.shell.config import Usage, UsageTls
 from ocs.shell.follower.usage_door import Outcome, Status, UsageDoor
 from ocs.shell.follower.usage_senders import NotAdmitted, sender_of
@@ -79,13 +79,17 @@ class UsageService:
     async def _take(self, reports: list[bytes], sender: bytes | None) -> list[Outcome]:
         try:
             return await self._door.report(reports, sender)
-        except TooBusy as error:
+        except (TooBusy, Unavailable) as error:
             return [Outcome(b"", Status.AGAIN, detail=str(error))] * len(reports)
 
     async def active_channel(self, request: settlement_pb2.ActiveChannelRequest, context: Any) -> Message:
         """Say which channel a Gy session's reports are for."""
         sender = await self._admitted(context)
-        active = await self._door.active(request.gy_session_id, sender)
+        try:
+            active = await self._door.active(request.gy_session_id, sender)
+        except Unavailable as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            raise  # never reached: `abort` raises
         return settlement_pb2.ActiveChannelReply(
             channel_id=active.channel_id or b"", tariff_id=active.tariff, cum_granted_bytes=active.granted
         )
@@ -107,6 +111,9 @@ class UsageService:
         except NotAdmitted as error:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
             raise  # never reached: `abort` raises
+        except Unavailable as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            raise
 
 
 def _receipt(outcome: Outcome) -> bytes:

@@ -1,6 +1,8 @@
 """Some processes that verify reports side by side, started with the first report and again where one dies."""
 
 import asyncio
+import socket
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -81,6 +83,18 @@ class Verifiers:
         self._workers.clear()
 
 
+def _process(descriptor: int) -> subprocess.Popen[bytes]:
+    """Start a process that is asked, and answers, over a socket.
+
+    Not by the event loop: uvloop forks, and a child forked among gRPC's threads runs what gRPC does after a fork, which
+    now and then ends in a segmentation fault.  Popen's vfork runs nothing.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    return subprocess.Popen([sys.executable, "-m", verifier.__name__], stdin=descriptor, stdout=descriptor)  # noqa: S603
+
+
 class _Worker:
     """One process; it answers in the order in which it was asked.
 
@@ -88,22 +102,27 @@ class _Worker:
         under_way: reports that it has not answered yet.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.under_way = 0
         self._process = process
+        self._reader = reader
+        self._writer = writer
         self._known = -1
         self._waiting: deque[tuple[_Answer, int]] = deque()
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     @classmethod
     async def start(cls) -> "_Worker":
-        return cls(
-            await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", verifier.__name__),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-            )
-        )
+        ours, its = socket.socketpair()
+        try:
+            with its:
+                process = _process(its.fileno())
+        except OSError:
+            ours.close()
+            raise
+        return cls(process, *await asyncio.open_connection(sock=ours))
 
     @property
     def alive(self) -> bool:
@@ -126,17 +145,16 @@ class _Worker:
         return answer
 
     def _send(self, message: verifier.Keys | verifier.Check) -> None:
-        assert self._process.stdin is not None
-        send(self._process.stdin, message)
+        send(self._writer, message)
 
     async def _read(self) -> None:
-        assert self._process.stdout is not None
-        while (octets := await read_frame(self._process.stdout)) is not None:
+        while (octets := await read_frame(self._reader)) is not None:
             answer, count = self._waiting.popleft()
             self.under_way -= count
             if not answer.done():
                 answer.set_result(verifier.to_follower.decode(octets))
-        code = await self._process.wait()
+        self._writer.close()  # one that lives reads this and ends
+        code = await asyncio.to_thread(self._process.wait)
         if self._waiting:
             log.error("a process that verifies signatures ended", code=code)
         for answer, _ in self._waiting:
@@ -144,8 +162,8 @@ class _Worker:
                 answer.set_exception(Unavailable("a process that verifies signatures has ended"))
 
     async def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        if not self._writer.is_closing():
+            self._writer.write_eof()  # it answers what it was asked before it ends
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._reading), END_SECONDS)
         if self.alive:

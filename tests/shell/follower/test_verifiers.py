@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import uvloop
@@ -55,3 +57,30 @@ def test_whoever_asks_while_a_process_ends_is_told_to_come_again() -> None:
     told = uvloop.run(run())
     assert told[0] == told[-1] == Refusal.MALFORMED.value
     assert set(told) == {Refusal.MALFORMED.value, "again"}
+
+
+FORKED_ENDS = """
+import asyncio, ctypes
+import uvloop
+from ocs.shell.follower.verifiers import Verifiers
+from ocs.usage.register import KeyRegister
+
+libc = ctypes.CDLL(None)
+assert libc.__register_atfork(None, None, ctypes.cast(libc.abort, ctypes.c_void_p), None) == 0
+
+async def run():
+    verifiers = Verifiers("a.network.example", KeyRegister)
+    try:
+        (found,) = await verifiers.open([b"no report"], 1)
+        return found.code.value
+    finally:
+        await verifiers.close()
+
+print(uvloop.run(run()))
+"""
+
+
+def test_they_start_whatever_others_have_a_forked_child_do() -> None:
+    """gRPC has its handlers run in a child, and there they are no good while its threads work."""
+    told = subprocess.run([sys.executable, "-c", FORKED_ENDS], capture_output=True, text=True, timeout=60, check=False)
+    assert told.stdout.strip() == Refusal.MALFORMED.value, told.stderr
