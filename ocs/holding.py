@@ -7,36 +7,45 @@ holds room for all that it may sign for, from its CCR-I on; without room there i
 from ocs.credit_control.event import Gateway, Stepped
 from ocs.credit_control.event import State as SessionState
 from ocs.credit_control.session import Session
+from ocs.credit_control.sessions import Sessions
 from ocs.reporting import SignedUsage
 from ocs.units import Octets, SessionId, UnixMillis
 
 
-def room(signed: SignedUsage, session: Session | None, event: Stepped, gateway: Gateway) -> Octets | None:
+def room(signed: SignedUsage, sessions: Sessions, event: Stepped, gateway: Gateway) -> Octets | None:
     """Say how much each service may be granted where a channel cannot hold what `event` grants; None where one can, or
     none has to.
 
     Args:
-        session: before the event; None where it begins one.
+        sessions: before the event.
     """
-    granted = [step.granted for step in event.services if step.granted]
-    if not granted:
+    if not signed.register.gateways:
         return None
     name = event.session_id
-    if session is None:
-        is_held = event.opening is not None and not event.opening.emergency and _signs(signed, gateway)
+    if event.opening is not None:
+        is_held = not event.opening.emergency and _signs(signed, gateway)
     else:
         is_held = name in signed.channels.holds
     if not is_held:
         return None
-    octets = _octets_after(session, event)
+    granted = [step.granted for step in event.services if step.granted]
+    if not granted:
+        return None
+    before = sessions.octets(SessionId(name)) if event.opening is None else 0
+    # More than it will have, for what was granted before may end; where there is room for that, there is.
+    if signed.channels.placement(name, before + sum(step.used + step.granted for step in event.services)) is not None:
+        return None
+    octets = _octets_after(sessions.get(SessionId(name)) if event.opening is None else None, event)
     if signed.channels.placement(name, octets) is not None:
         return None
     others = octets - sum(granted)
     return Octets(max(0, signed.channels.ceiling(name) - others) // len(granted))
 
 
-def follow(signed: SignedUsage, session: Session, event: Stepped) -> None:
+def follow(signed: SignedUsage, sessions: Sessions, event: Stepped) -> None:
     """Hold what a served request granted, once it is applied; the session ends here as it ends there."""
+    if not signed.register.gateways:
+        return
     channels, name = signed.channels, event.session_id
     if event.opening is not None:
         begins = event.state == SessionState.OPEN and not event.opening.emergency
@@ -44,7 +53,7 @@ def follow(signed: SignedUsage, session: Session, event: Stepped) -> None:
             return
     elif name not in channels.holds:
         return
-    octets = sum(service.used + service.granted for service in session.services)
+    octets = sessions.octets(SessionId(name))
     placement = channels.placement(name, octets)
     if placement is not None:
         gateway = event.gateway.origin_host if event.gateway is not None else channels.holds[name].gateway

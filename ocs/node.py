@@ -203,11 +203,10 @@ def _decision(event: Event | None, told: Answer | Stepped | Recall) -> Decision:
 
 def charge(state: State, policy: Policy, request: CreditControlRequest, gateway: Gateway, now: UnixMillis) -> Served:
     """Decide a CCR: a repeat, a conflict, a question to the journal, or one to serve."""
-    charging_state = state.charging
-    plain = express.decide(charging_state, policy, request, gateway, now)
-    if plain is not None and (not state.signed.register.gateways or _room(state, plain, gateway) is None):
+    sessions = state.charging.sessions
+    plain = express.decide(state.charging, policy, request, gateway, now)
+    if plain is not None and holding.room(state.signed, sessions, plain, gateway) is None:
         return plain, plain
-    sessions = charging_state.sessions
     if not sessions.has_room_for(gateway):
         raise TooBusy("no more Origin-Hosts can be kept; let gy.screening.origin_host refuse those that are invented")
     session = sessions.get(request.session_id)
@@ -305,18 +304,11 @@ def _decide(
 ) -> Stepped:
     """Decide a request of a session; where its gateway signs, no more is granted than a channel can hold."""
     event = charging.decide(state.charging, policy, request, session, gateway, now)
-    if not state.signed.register.gateways:
-        return event
-    room = _room(state, event, gateway)
+    room = holding.room(state.signed, state.charging.sessions, event, gateway)
     if room is None:
         return event
     policy = replace(policy, max_octets=min(policy.max_octets, room), may_grant=room >= GRANT_LEAST)
     return charging.decide(state.charging, policy, request, session, gateway, now)
-
-
-def _room(state: State, event: Stepped, gateway: Gateway) -> Octets | None:
-    session = state.charging.sessions.get(SessionId(event.session_id)) if event.opening is None else None
-    return holding.room(state.signed, session, event, gateway)
 
 
 def _refuse(request: CreditControlRequest, code: ResultCode, detail: str, now: UnixMillis) -> Served:
@@ -371,10 +363,7 @@ def evolve(state: State, event: Event, answer: Answer | None = None) -> None:
     if isinstance(event, Stepped):
         if not express.apply(charging_state, event, state.group):
             apply_step(charging_state, event, state.group, answer)
-        if state.signed.register.gateways:
-            session = charging_state.sessions.get(SessionId(event.session_id))
-            assert session is not None
-            holding.follow(state.signed, session, event)
+        holding.follow(state.signed, charging_state.sessions, event)
         charging_state.sessions.forget_ended(event.at)
         return
     match event:

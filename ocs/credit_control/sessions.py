@@ -9,13 +9,17 @@ from ocs.credit_control.event import Gateway, State
 from ocs.credit_control.rest import (
     CHANGED_AT,
     DEADLINE,
+    FIRST_SERVICE,
     FLAGS,
     GATEWAY,
+    GRANTED,
     IS_THIRSTY,
     LAST,
     OPERATOR,
+    SERVICE_NUMBERS,
     SERVICES_AT,
     STATE,
+    USED,
     head_of,
     layout_of,
     pack,
@@ -26,7 +30,7 @@ from ocs.credit_control.rest import (
 from ocs.credit_control.session import Session
 from ocs.credit_control.shelves import Shelves
 from ocs.credit_control.supervision import Supervision
-from ocs.units import MINUTE, GroupIndex, OperatorId, SessionId, UnixMillis
+from ocs.units import MINUTE, GroupIndex, Octets, OperatorId, SessionId, UnixMillis
 
 NOBODY: Final = SessionId(b"")
 ENDED: Final = State.ENDED
@@ -53,6 +57,10 @@ GATEWAYS_OF_PEER_MAX: Final = 10_000
 
 FORGOTTEN_AT_ONCE: Final = 4
 """For each event; more than can end by one, so the ended never pile up."""
+
+
+_USED: Final = slice(FIRST_SERVICE + USED, None, SERVICE_NUMBERS)
+_GRANTED: Final = slice(FIRST_SERVICE + GRANTED, None, SERVICE_NUMBERS)
 
 
 class Sessions:
@@ -138,6 +146,11 @@ class Sessions:
         """Give a session's operator; None where there is no such session."""
         packed = self.at_rest.get(session_id)
         return OperatorId(self.numbers(packed)[OPERATOR]) if packed is not None else None
+
+    def octets(self, session_id: SessionId) -> Octets:
+        """Give what all services of a session have used, and what they have been granted beyond that."""
+        numbers = self.numbers(self.at_rest[session_id])
+        return Octets(sum(numbers[_USED]) + sum(numbers[_GRANTED]))
 
     def put(self, session_id: SessionId, session: Session, *, was_alive: bool, was_due: UnixMillis | None) -> None:
         """Put a session to rest.
