@@ -123,7 +123,7 @@ def flip_in_group(server: OcsServer) -> None:
         (flip_in_log, "was changed at rest: groups that were answered lie behind the damage"),
         (flip_in_log_header, "was changed at rest: groups that were answered lie behind the damage"),
         (flip_in_last_group, "groups were lost; bring the journal back from a copy"),
-        (lose_log, "groups were lost; bring the journal back from a copy"),
+        (lose_log, "bring the journal back from a copy"),  # malformed, where some of the log was in the file already
         (flip_in_group, "was changed at rest"),
     ],
 )

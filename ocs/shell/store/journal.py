@@ -315,7 +315,8 @@ def _one(connection: apsw.Connection, query: str) -> int | None:
 
 
 def _fault(path: Path, what: str, error: Exception) -> JournalFault:
-    return JournalFault(f"the journal {path} {what}: {error}")
+    mend = "; bring the journal back from a copy" if isinstance(error, apsw.CorruptError | apsw.NotADBError) else ""
+    return JournalFault(f"the journal {path} {what}: {error}{mend}")
 
 
 def _wall_ms() -> int:
