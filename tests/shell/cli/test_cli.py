@@ -16,7 +16,7 @@ import typer
 
 from live.ocs_server import free_ports
 from made_folder import made
-from ocs.shell.cli.app import app, main
+from ocs.shell.cli.app import app_for, main
 from ocs.shell.cli.output import Output, printable, show
 from ocs.shell.config_file import settings
 from ocs.version import VERSION
@@ -64,7 +64,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
         yield from commands(inner, (*path, name))
 
 
-COMMANDS = dict(commands(typer.main.get_command(app)))
+COMMANDS = dict(commands(typer.main.get_command(app_for(()))))
 CONTRACT = """serve  operator add  operator list  operator show  operator top-up  session list  session show
 session terminate  peer list  peer allow  peer revoke  journal verify  doctor  decode  version  config check
 config explain  key new  key show  key add  key list  key revoke  key rotate  channel credits  channel top-up
