@@ -116,7 +116,7 @@ def _signed(signed: SignedUsage) -> _Signed:
         list(channels.holds.items()),
         list(channels.sessions.items()),
         list(signed.purchases.values()),
-        signed.log.packed(),
+        signed.tree.packed(),
         signed.witnessed,
     )
 

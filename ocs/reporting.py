@@ -24,7 +24,7 @@ from ocs.signed import fields
 from ocs.signed.ed25519 import public_key_of
 from ocs.signed.malformed import Malformed
 from ocs.signed.refusal import Refusal
-from ocs.tlog.merkle import Frontier, leaf_hash
+from ocs.tlog.merkle import Frontier, LeafCount, leaf_hash
 from ocs.units import MINUTE, Octets, UnixMillis
 from ocs.usage.dispute import DisputeKind
 from ocs.usage.event import ReportRefused
@@ -77,6 +77,8 @@ class SignedUsage:
     """Keys, channels, and the log of all commits.
 
     Attributes:
+        log: a count alone where leaves are made elsewhere, of the same events: the core decides by how many there are,
+            and the follower makes them.  Then `Channel.last_commit` does not move either.
         purchases: of data credits, by Idempotency-Key.
         witnessed: the newest checkpoint that cosigners have seen.
         on_leaf: is told each leaf with its place in the log; no part of the state.
@@ -84,10 +86,16 @@ class SignedUsage:
 
     register: KeyRegister = field(default_factory=KeyRegister)
     channels: Channels = field(default_factory=Channels)
-    log: Frontier = field(default_factory=Frontier)
+    log: Frontier | LeafCount = field(default_factory=Frontier)
     purchases: dict[str, CreditsBought] = field(default_factory=dict)
     witnessed: LogWitnessed | None = None
     on_leaf: Callable[[int, bytes], None] | None = None
+
+    @property
+    def tree(self) -> Frontier:
+        """Give the log of whoever makes its leaves."""
+        assert isinstance(self.log, Frontier)
+        return self.log
 
 
 class Receipted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
@@ -376,9 +384,7 @@ def evolve(state: SignedUsage, event: ReportEvent) -> None:
             _commit(state, session, event, 0, 0, 0)
         case UsageCommitted():
             session = channels.sessions[event.session_id]
-            octets = event.up + event.down
-            delta, cost = octets - session.octets, channels.price_of(session, octets)
-            channels.post(
+            delta, cost = channels.post(
                 event.session_id, event.seq, event.up, event.down, event.measured_at, event.report_id, state.log.size
             )
             _commit(state, session, event, event.seq, delta, cost)
@@ -401,7 +407,13 @@ def _commit(
     delta_credits: int,
 ) -> None:
     """Append a leaf to the log, and chain it to the channel's last one."""
-    channel = state.channels.by_number[session.channel]
+    channel, log = state.channels.by_number[session.channel], state.log
+    if channel.first_leaf < 0:
+        channel.first_leaf = log.size
+    channel.last_leaf = log.size
+    if isinstance(log, LeafCount):
+        log.size += 1
+        return
     payload = Commit(
         version=fields.VERSION,
         channel_id=channel.channel_id,
@@ -417,10 +429,7 @@ def _commit(
         prev_commit=channel.last_commit,
     ).encode()
     channel.last_commit = commit_id(payload)
-    if channel.first_leaf < 0:
-        channel.first_leaf = state.log.size
-    channel.last_leaf = state.log.size
     leaf = join(payload, event.envelope)
     if state.on_leaf is not None:
-        state.on_leaf(state.log.size, leaf)
-    state.log.append(leaf_hash(leaf))
+        state.on_leaf(log.size, leaf)
+    log.append(leaf_hash(leaf))

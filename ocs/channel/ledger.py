@@ -241,13 +241,13 @@ class Channels:
 
     def post(
         self, session_id: bytes, seq: int, up: int, down: int, measured_at: UnixMillis, last_id: bytes, index: int
-    ) -> None:
-        """Post a report; `can_post` said that it can be."""
+    ) -> tuple[Octets, DataCredits]:
+        """Post a report, of which `can_post` said that it can be; what it adds, and what that costs."""
         session = self.sessions[session_id]
         channel = self.by_number[session.channel]
         hold = self.holds[session.gy_session_id]
-        octets = up + down - session.octets
-        cost = self.price_of(session, up + down)
+        octets = Octets(up + down - session.octets)
+        cost = DataCredits(channel.price(up + down) - session.credits)
         posted = DataCredits(min(cost, self._held(session)))
         if hold.running_in == hold.bound:
             self._reserve(hold, DataCredits(hold.reserved - posted))
@@ -262,6 +262,7 @@ class Channels:
         session.measured_at, session.last_id, session.index = measured_at, last_id, index
         hold.committed = Octets(hold.committed + octets)
         self._fit(hold)
+        return octets, cost
 
     def end(self, session_id: bytes, state: int = SessionState.ENDED) -> None:
         """End an incarnation, by its final report or because it is frozen."""

@@ -102,6 +102,15 @@ class Frontier:
         return frontier
 
 
+class LeafCount:
+    """How many leaves a tree has that somebody else grows."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
 class _Turn(NamedTuple):
     """One step down from the root: the way goes to one side, and the other side, D[start:end], goes into the proof."""
 

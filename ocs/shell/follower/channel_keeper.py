@@ -40,6 +40,6 @@ class ChannelKeeper:
         if seen is not None and channel.lies_within(seen.size):
             close, cosignatures = propose(channel, seen.size, seen.root), seen.cosignatures
         else:
-            close, cosignatures = propose(channel, signed.log.size, signed.log.root()), b""
+            close, cosignatures = propose(channel, signed.log.size, signed.tree.root()), b""
         sealed = envelope.seal(CHANNEL_CLOSE_TYPE, close.encode(), self._signer)
         return Closed(channel.first_leaf, channel.per_octets, sealed, cosignatures)

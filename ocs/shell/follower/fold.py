@@ -244,5 +244,5 @@ def _hold_log_against(log_files: LogFiles, state: State) -> None:
     size = state.signed.log.size
     if log_files.size < size:
         raise JournalFault(f"the log holds {log_files.size} leaves, and this state counts {size}")
-    if log_files.root(size) != state.signed.log.root():
+    if log_files.root(size) != state.signed.tree.root():
         raise JournalFault(f"the first {size} leaves of the log are not those that this state counts")

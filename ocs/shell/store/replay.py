@@ -15,6 +15,7 @@ from ocs.shell.store.archive import Archive, History
 from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.journal import Journal, JournalReader
 from ocs.state import State
+from ocs.tlog.merkle import LeafCount
 from ocs.units import GroupIndex
 
 BOOKS_BUSY_MS: Final = 1000
@@ -41,6 +42,7 @@ def _load(folder: DataFolder, journal: Journal) -> State:
     for fault in faults:
         log.error("snapshot damaged; an older one is used", detail=fault)
     state = restored if restored is not None else State()
+    state.signed.log = LeafCount(state.signed.log.size)  # the follower makes the leaves
     after = newest.index if newest is not None else GroupIndex(0)
     archive = Archive(folder.archive)
     # All of these were made of groups that had been synced.

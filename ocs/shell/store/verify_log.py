@@ -31,7 +31,7 @@ class LogCheck:
         if held < size:
             self._faults.append(f"the log {self._folder.log} holds {held} of {size} leaves; bring it back from a copy")
         elif files is not None:
-            if files.root(size) != state.signed.log.root():
+            if files.root(size) != state.signed.tree.root():
                 self._faults.append(f"the log's first {size} leaves are not those that were committed")
             self._files = files
             state.signed.on_leaf = self._compare
