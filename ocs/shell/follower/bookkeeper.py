@@ -27,6 +27,9 @@ from ocs.units import GroupIndex
 BATCH_OCTETS: Final = 1024 * 1024
 """Posted in one transaction, whose sync the journal's syncs have to wait for."""
 
+GATHER_SECONDS: Final = 0.25
+"""Each transaction is some syncs, and now and then one of the journal's waits for them."""
+
 GIVES_WAY_SECONDS: Final = 3600.0
 TOLD_SECONDS: Final = 600.0
 """Between two lines of the log about books that are far behind."""
@@ -39,6 +42,7 @@ class Bookkeeper(Pursuit):
 
     name = "the books are"
     batch_octets = BATCH_OCTETS
+    gather_seconds = GATHER_SECONDS
 
     def __init__(self, books: Books, history: History, digest: bytes | None) -> None:
         super().__init__(history, books.index)

@@ -23,17 +23,17 @@ from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.group import Group, follows
 from ocs.shell.store.journal import JournalReader
 from ocs.shell.store.log_files import LogFiles
+from ocs.shell.store.write_behind import PIECE_OCTETS
 from ocs.state import State
 from ocs.units import DAY, GroupIndex, UnixMillis
 
 BATCH_OCTETS: Final = 512 * 1024
 """Folded in one go, some ten milliseconds: so long the door waits."""
 
+GATHER_SECONDS: Final = 0.05
+
 SESSIONS_PER_RECORD: Final = 3
 """Replaying a record takes some four times as long as reading a session from a snapshot does."""
-
-SYNC_OCTETS: Final = 1024 * 1024
-"""A large snapshot goes to the disk in pieces, and so does the log: the journal's syncs wait for one piece only."""
 
 log = structlog.get_logger()
 
@@ -50,6 +50,7 @@ class Fold(Pursuit):
 
     name = "the reader is"
     batch_octets = BATCH_OCTETS
+    gather_seconds = GATHER_SECONDS
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class Fold(Pursuit):
         log_files.rewind(state.signed.log.size)
         self._keeper = keeper
         self._leaves: list[bytes] = []
-        self._unsynced = 0  # octets of the log
+        self._newest = 0  # octets of the log that the disk was not asked to write yet
         state.signed.on_leaf = self._add_leaf
         self.on_archived: Callable[[GroupIndex], None] = lambda through: None
         self.needed_after: Callable[[], GroupIndex] = lambda: self.index
@@ -132,18 +133,15 @@ class Fold(Pursuit):
             index, self._digest = group.index, group.digest
         if self._leaves:
             self.log.append(self._leaves)
-            self._unsynced += sum(map(len, self._leaves))
+            self._newest += sum(map(len, self._leaves))
             self._leaves.clear()
-            if self._unsynced >= SYNC_OCTETS:
-                await self._sync_log()
+            if self._newest >= PIECE_OCTETS:
+                self._newest = 0
+                await asyncio.to_thread(self.log.write_behind)
 
     def _add_leaf(self, place: int, leaf: bytes) -> None:
         assert place == self.log.size + len(self._leaves), "the log is as long as the state says"
         self._leaves.append(leaf)
-
-    async def _sync_log(self) -> None:
-        self._unsynced = 0
-        await asyncio.to_thread(self.log.sync)
 
     async def between(self) -> None:
         """Write a snapshot where one is due, and begin to archive what lies behind."""
@@ -181,16 +179,17 @@ class Fold(Pursuit):
             Unavailable: the disk refused.
         """
         # All leaves that the snapshot counts are durable before it is there: a start makes only later ones again.
-        await self._sync_log()
+        self._newest = 0
+        await asyncio.to_thread(self.log.sync)
         writer = snapshot.SnapshotWriter(self._folder.snapshots, self.index, self.state.at, self._digest)
         try:
-            unsynced = 0
+            newest = 0
             for chunk in image.chunks(self.state):
                 writer.add(chunk)
-                unsynced += len(chunk)
-                if unsynced >= SYNC_OCTETS:
-                    unsynced = 0
-                    await asyncio.to_thread(writer.sync)
+                newest += len(chunk)
+                if newest >= PIECE_OCTETS:
+                    newest = 0
+                    await asyncio.to_thread(writer.write_behind)
                 await asyncio.sleep(0)
             await asyncio.to_thread(writer.finish)
         except BaseException:

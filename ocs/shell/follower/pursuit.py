@@ -14,9 +14,6 @@ from ocs.units import GroupIndex
 REACH_SECONDS: Final = 1.0
 """A reader waits this long for what it wants to read."""
 
-GATHER_SECONDS: Final = 0.05
-"""How long groups gather before they are read, where nobody waits for them."""
-
 BATCH_GROUPS: Final = 500
 
 
@@ -33,6 +30,9 @@ class Pursuit(ABC):
 
     batch_octets: int
     """Groups of so many octets are taken at once."""
+
+    gather_seconds: float
+    """For so long groups gather before they are read, where nobody waits for them."""
 
     @property
     def gives_way(self) -> bool:
@@ -106,7 +106,7 @@ class Pursuit(ABC):
             if not groups:
                 raise JournalFault(f"group {self.index + 1} was synced and cannot be read")
             began, target = loop.time(), self.target
-            gathered = began + GATHER_SECONDS
+            gathered = began + self.gather_seconds
             await self.take(groups)
             self.index = groups[-1].index
             self._tell_reached()

@@ -10,7 +10,6 @@ lies and which groups it holds.  The name of a segment says which groups are in 
 `History` reads journal and archive as one.
 """
 
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from ocs.errors import JournalFault, NotFound, Unavailable
 from ocs.shell.store.data_folder import ASIDE_SUFFIX, publish, sync_folder, write_all, writing_aside
 from ocs.shell.store.group import DIGEST_OCTETS, Group, decode, encode, follows
 from ocs.shell.store.journal import JournalReader
+from ocs.shell.store.write_behind import PIECE_OCTETS, write_behind
 from ocs.units import GroupIndex, UnixMillis
 
 SUFFIX: Final = ".groups"
@@ -33,9 +33,6 @@ SEGMENT_OCTETS: Final = 64 * 1024 * 1024
 
 BLOCK_OCTETS: Final = 256 * 1024
 """What is decompressed to read one group."""
-
-SYNC_OCTETS: Final = 1024 * 1024
-"""A segment goes to the disk in pieces: the journal's syncs wait for one of them, and not for all."""
 
 READ_GROUPS: Final = 500
 READ_OCTETS: Final = 4 * 1024 * 1024
@@ -246,7 +243,7 @@ class Archive:
             with writing_aside(aside) as descriptor:
                 checked = blake2b(_HEAD.pack(_MAGIC, _FORMAT), digest_size=DIGEST_OCTETS)
                 write_all(descriptor, _HEAD.pack(_MAGIC, _FORMAT))
-                offset, whole, synced = _HEAD.size, 0, 0
+                offset, whole, begun = _HEAD.size, 0, 0
                 while last < through and whole < SEGMENT_OCTETS:
                     groups = [group for group in reader.read(last, READ_GROUPS, BLOCK_OCTETS) if group.index <= through]
                     if not groups or groups[0].index != last + 1:
@@ -259,9 +256,9 @@ class Archive:
                     checked.update(packed)
                     offset += len(packed)
                     whole += len(raw)
-                    if offset - synced >= SYNC_OCTETS:
-                        os.fdatasync(descriptor)
-                        synced = offset
+                    if offset - begun >= PIECE_OCTETS:
+                        write_behind(descriptor)
+                        begun = offset
                     last = groups[-1].index
                 if last < first:
                     aside.unlink()

@@ -17,8 +17,8 @@ from typing import Final
 
 import apsw
 
-FOLD_PAGES: Final = 1000
-"""The log is folded each 4 MB: the disk gets little to do at a time."""
+FOLD_PAGES: Final = 250
+"""The log is folded each megabyte: a commit that meets a fold waits for some milliseconds, and not for ten or more."""
 
 LOG_PAGES: Final = 8000
 """From 32 MB on the log is to begin anew; shorter, and the writer would have to help more often."""

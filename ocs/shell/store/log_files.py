@@ -13,12 +13,13 @@ start, and made again from the journal.
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from ocs.errors import JournalFault, NotFound, Unavailable
 from ocs.shell.store.data_folder import FILE_MODE, sync_folder
+from ocs.shell.store.write_behind import write_behind
 from ocs.tlog import merkle, tiles
 from ocs.tlog.merkle import HASH_OCTETS, Frontier
 from ocs.tlog.tiles import WIDTH_MAX, Bundle, Tile, TileReader, width_at
@@ -150,15 +151,26 @@ class LogFiles:
             hashes = [tiles.tile_root(os.pread(descriptor, octets, tile * octets)) for tile in full]
             level, size = level + 1, size // WIDTH_MAX
 
+    def write_behind(self) -> None:
+        """Have the disk begin to write the newest leaves.
+
+        Raises:
+            Unavailable: the disk refuses.
+        """
+        self._each(write_behind)
+
     def sync(self) -> None:
         """Make every leaf durable.
 
         Raises:
             Unavailable: the disk refuses.
         """
+        self._each(os.fdatasync)
+
+    def _each(self, do: Callable[[int], None]) -> None:
         try:
             for descriptor in self._descriptors.values():
-                os.fdatasync(descriptor)
+                do(descriptor)
         except OSError as error:
             raise Unavailable(f"the log in {self._folder} cannot be synced: {error.strerror}") from None
 

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from ocs.errors import JournalFault, Unavailable
 from ocs.shell.store.data_folder import ASIDE_SUFFIX, FILE_MODE, publish, sync_folder, write_all
 from ocs.shell.store.group import DIGEST_OCTETS
+from ocs.shell.store.write_behind import write_behind
 from ocs.units import SECOND, GroupIndex, UnixMillis
 
 _T = TypeVar("_T")
@@ -114,14 +115,14 @@ class SnapshotWriter:
             self._write(_LENGTH.pack(len(chunk)))
             self._write(chunk)
 
-    def sync(self) -> None:
-        """Bring what was written so far to the disk.
+    def write_behind(self) -> None:
+        """Have the disk begin to write what came so far.
 
         Raises:
             Unavailable: it refused.
         """
         try:
-            os.fdatasync(self._descriptor)
+            write_behind(self._descriptor)
         except OSError as error:
             raise Unavailable(f"snapshot {self._path} cannot be synced: {error.strerror}") from None
 

@@ -19,6 +19,8 @@ from ocs.errors import JournalFault, Unavailable
 from ocs.shell.books.books import Books
 from ocs.shell.config import JournalSettings
 from ocs.shell.follower import bookkeeper, pursuit
+from ocs.shell.follower.bookkeeper import Bookkeeper
+from ocs.shell.follower.fold import Fold
 from ocs.shell.follower.reading import Reading
 from ocs.shell.store import snapshot
 from ocs.shell.store.archive import Archive, History
@@ -253,7 +255,8 @@ def test_who_is_far_behind_does_not_wait_for_more_to_gather(tmp_path: Path, monk
     folder, last = made_one.close(), made_one.journal.last
     assert last > 20
     monkeypatch.setattr(pursuit, "BATCH_GROUPS", 1)
-    monkeypatch.setattr(pursuit, "GATHER_SECONDS", 60.0)
+    monkeypatch.setattr(Fold, "gather_seconds", 60.0)
+    monkeypatch.setattr(Bookkeeper, "gather_seconds", 60.0)
 
     async def run() -> None:
         reading = await Reading.open(JournalSettings(), folder)
