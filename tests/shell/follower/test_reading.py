@@ -220,7 +220,7 @@ def test_who_gives_way_rests_as_long_as_it_worked_while_the_core_goes_on(
     times: list[tuple[float, float]] = []
 
     class Slow(pursuit.Pursuit):
-        name, batch_octets = "it is", 1  # a group at a time
+        name, batch_octets, gather_seconds = "it is", 1, 0.05  # a group at a time
 
         @property
         def gives_way(self) -> bool:
@@ -239,9 +239,11 @@ def test_who_gives_way_rests_as_long_as_it_worked_while_the_core_goes_on(
         slow = Slow(History(reader, Archive(folder.archive)), GroupIndex(0))
         slow.aim(GroupIndex(4))
         running = asyncio.get_running_loop().create_task(slow.run())
-        while len(times) < 3:
+        while len(times) < 3 and not running.done():
             await asyncio.sleep(0.01)
         running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
         reader.close()
 
     asyncio.run(run())
