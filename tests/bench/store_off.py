@@ -19,5 +19,5 @@ def forget(
 
 if __name__ == "__main__":
     Journal.append = forget  # type: ignore[assignment]  # a journal that forgets
-    CoreLink.synced = lambda self, index: None  # type: ignore[method-assign]  # nothing is there to follow
+    CoreLink.synced = lambda self: None  # type: ignore[method-assign]  # nothing is there to follow
     sys.exit(main())
