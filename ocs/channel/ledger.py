@@ -247,7 +247,7 @@ class Channels:
         channel = self.by_number[session.channel]
         hold = self.holds[session.gy_session_id]
         octets = Octets(up + down - session.octets)
-        cost = DataCredits(channel.price(up + down) - session.credits)
+        cost = self.price_of(session, up + down)
         posted = DataCredits(min(cost, self._held(session)))
         if hold.running_in == hold.bound:
             self._reserve(hold, DataCredits(hold.reserved - posted))

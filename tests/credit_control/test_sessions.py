@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger_node import EVENT, INITIAL, TERMINATION, Node, ccr, service
+from ledger_node import EVENT, INITIAL, TERMINATION, UPDATE, Node, ccr, service
 from ocs import image
 from ocs.credit_control.sessions import ENDED_KEPT_MS
 from ocs.credit_control.shelves import SHELVES, Shelves
@@ -11,6 +11,7 @@ from ocs.state import State
 from ocs.units import SessionId, UnixMillis
 
 DEBIT = 0
+NAME = SessionId(b"sgw;1;1")
 
 
 def fresh() -> Node:
@@ -75,3 +76,24 @@ def test_no_shelf_holds_much_more_than_its_share() -> None:
         shelves[SessionId(b"sgw1.visited.example;1700000000;%d;gx" % number)] = b"."
     assert len(shelves) == 100 * SHELVES
     assert max(len(shelf) for shelf in shelves._shelves) < 200
+
+
+@given(
+    services=st.lists(
+        st.tuples(st.integers(1, 4), st.sampled_from([(), (7,), (7, 8)]), st.integers(1, 10**6), st.integers(1, 10**6)),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda one: one[:2],
+    )
+)
+def test_its_octets_are_those_of_all_its_services(services: list[tuple[int, tuple[int, ...], int, int]]) -> None:
+    node = fresh()
+    asked = [service(group, ask=first, service_ids=ids) for group, ids, first, _ in services]
+    assert node.answer(ccr(INITIAL, 0, *asked)).result_code == 2001
+    for at in range(2):
+        sessions = node.state.charging.sessions
+        session = sessions.get(NAME)
+        assert session is not None
+        assert sessions.octets(NAME) == sum(one.used + one.granted for one in session.services) > 0
+        used = [service(group, ask=5, used=octets, service_ids=ids) for group, ids, _, octets in services]
+        assert node.answer(ccr(UPDATE, at + 1, *used)).result_code == 2001
