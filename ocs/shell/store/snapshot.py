@@ -124,7 +124,7 @@ class SnapshotWriter:
         try:
             write_behind(self._descriptor)
         except OSError as error:
-            raise Unavailable(f"snapshot {self._path} cannot be synced: {error.strerror}") from None
+            raise Unavailable(f"snapshot {self._path} cannot be written: {error.strerror}") from None
 
     def finish(self) -> None:
         """Write the digest, sync, and give the file its name."""
