@@ -36,6 +36,9 @@ class Reason(IntEnum):
 IN_USED_UNITS: Final = (Reason.THRESHOLD, Reason.QUOTA_EXHAUSTED)
 """Reasons that stand in the Used-Service-Unit; all others stand beside it (TS 32.299 clause 7.2.175)."""
 
+APN: Final = "internet"
+"""What a bearer is connected to unless something else is named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -64,6 +67,9 @@ class Volume:
 
     def __add__(self, other: "Volume") -> "Volume":
         return Volume(self.up + other.up, self.down + other.down)
+
+    def __sub__(self, other: "Volume") -> "Volume":
+        return Volume(self.up - other.up, self.down - other.down)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class CreditRequest:
     termination_cause: TerminationCause | None = None
     server_host: str = ""
     pdp_address: str = "10.1.0.1"
+    apn: str = APN
 
 
 def capabilities_exchange_request(identity: Identity, profile: Profile) -> Message:
@@ -225,7 +232,7 @@ def _service_information(request: CreditRequest, profile: Profile, identity: Ide
         "SGSN-Address": avp("SGSN-Address", identity.address),
         "GGSN-Address": avp("GGSN-Address", identity.address),
         "CG-Address": avp("CG-Address", identity.address),
-        "Called-Station-Id": avp("Called-Station-Id", "internet"),
+        "Called-Station-Id": avp("Called-Station-Id", request.apn),
         "3GPP-Selection-Mode": avp("3GPP-Selection-Mode", "0"),
         "3GPP-NSAPI": avp("3GPP-NSAPI", "5"),
         "3GPP-IMSI-MCC-MNC": avp("3GPP-IMSI-MCC-MNC", plmn),

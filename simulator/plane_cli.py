@@ -12,9 +12,10 @@ from rich.table import Table
 
 from simulator.gateway import Rejected, Unreachable
 from simulator.messages import Identity, Volume
+from simulator.plane.account import Account
 from simulator.plane.capture import Capture
 from simulator.plane.loopback import NoAddress
-from simulator.plane.roaming import Account, roam
+from simulator.plane.roaming import roam
 from simulator.profile import PROFILES
 from simulator.record import Record
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from simulator.checks import SUCCESS
 from simulator.gateway import UNKNOWN_SESSION_ID, Change, Exchange, Gateway, Unanswered
-from simulator.messages import CreditRequest, Reason, ServiceKey, ServiceUnits, Volume
+from simulator.messages import APN, CreditRequest, Reason, ServiceKey, ServiceUnits, Volume
 from simulator.profile import Profile, RequestType, TerminationCause
 from simulator.quota import NEVER, Quota, QuotaState
 from simulator.settlement.messages import Cause, Counters
@@ -76,6 +76,7 @@ class Session:
     """One credit-control session.  Its requests go out one after the other.
 
     Args:
+        apn: what its bearer is connected to.
         keys: the services it uses; the profile's default quota when none is named.
         meter: is told what was reported, where usage is signed.
         attempts: how often a request goes out before the gateway gives up.
@@ -90,12 +91,14 @@ class Session:
         gateway: Gateway,
         imsi: str,
         *,
+        apn: str = APN,
         clock: Clock | None = None,
         keys: tuple[ServiceKey, ...] = (),
         meter: Meter | None = None,
         attempts: int = ATTEMPTS,
     ) -> None:
         self.imsi = imsi
+        self.apn = apn
         self.state = SessionState.IDLE
         self.session_id = gateway.new_session_id(imsi)
         self.quotas = [Quota(key) for key in keys or (ServiceKey(gateway.profile.rating_group),)]
@@ -116,6 +119,10 @@ class Session:
     @property
     def profile(self) -> Profile:
         return self._gateway.profile
+
+    @property
+    def gateway(self) -> Gateway:
+        return self._gateway
 
     @property
     def open(self) -> bool:
@@ -241,6 +248,13 @@ class Session:
             raise RuntimeError("there is nothing to repeat")
         return await self._gateway.resend(self.last.request, told=told)
 
+    def successor(self, gateway: Gateway, meter: Meter | None) -> "Session":
+        """Make the session that another gateway begins when it takes the bearer over."""
+        keys = tuple(quota.key for quota in self.quotas)
+        return Session(
+            gateway, self.imsi, apn=self.apn, clock=self._clock, keys=keys, meter=meter, attempts=self._attempts
+        )
+
     def move(self, gateway: Gateway) -> None:
         """Go on through another gateway of the same make, as after a failover."""
         self._gateway.leave(self.session_id)
@@ -346,6 +360,7 @@ class Session:
             request_type=request_type,
             number=number,
             imsi=self.imsi,
+            apn=self.apn,
             event_time=int(time.time()),
             services=tuple(units),
             termination_cause=cause,

@@ -6,13 +6,13 @@ Between the two lies S1AP in a real network; here the MME calls the eNodeB.
 from dataclasses import dataclass
 from typing import Final
 
+from simulator.messages import APN
 from simulator.plane import gtpu
 from simulator.plane.gtpc import EUTRAN, BearerContext, Cause, ControlMessage, FTeid, Interface, Kind
 from simulator.plane.loopback import Loopback
 from simulator.plane.node import Node, refusal
 
 PLMN: Final = "99970"
-APN: Final = "internet"
 NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104
 
 
@@ -29,6 +29,7 @@ class Ue:
     """A subscriber's device.
 
     Attributes:
+        apn: what it is connected to.
         address: what the PGW gave it; empty before its attach.
         mme, enb: the visited side's ends of its tunnels.
         sgw_control, sgw_user: those of the SGW that serves it.
@@ -38,6 +39,7 @@ class Ue:
     """
 
     imsi: str
+    apn: str
     mme: FTeid
     enb: FTeid
     address: str = ""
@@ -96,15 +98,16 @@ class Mme(Node):
         self._enb = enb
         self._ues: dict[int, Ue] = {}
 
-    async def attach(self, imsi: str, sgw_address: str, pgw_address: str) -> Ue:
-        """Attach a UE through this SGW and this PGW (proposal 3.2.2).
+    async def attach(self, imsi: str, sgw_address: str, pgw_address: str, apn: str = APN) -> Ue:
+        """Attach a UE through this SGW and this PGW (proposal 3.2.2), or connect an attached one to another APN.
 
         Raises:
             AttachRefused: quota was refused, or the home network took no connection.
             NoResponse: the SGW does not answer.
         """
         mme = FTeid(Interface.S11_MME, self.new_teid(), self.address)
-        ue = Ue(imsi=imsi, mme=mme, enb=self._enb.reserve(), ebi=BearerContext().ebi)
+        bearers = sum(one.imsi == imsi for one in self._ues.values())
+        ue = Ue(imsi=imsi, apn=apn, mme=mme, enb=self._enb.reserve(), ebi=BearerContext().ebi + bearers)
         self._ues[mme.teid] = ue
         asked = BearerContext(ebi=ue.ebi, qos=True)
         try:
@@ -172,7 +175,7 @@ class Mme(Node):
             imsi=ue.imsi,
             plmn=PLMN,
             rat=EUTRAN,
-            apn=APN,
+            apn=ue.apn,
             address=ue.address or NO_ADDRESS,
             fteids=(ue.mme, pgw),
             bearer=asked,

@@ -12,17 +12,17 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from simulator.gateway import Gateway
-from simulator.messages import Volume
+from simulator.messages import APN, Volume
 from simulator.plane.access import Enb, Mme, Ue
 from simulator.plane.capture import Capture
 from simulator.plane.filters import Filters, read_flow
-from simulator.plane.loopback import Loopback
+from simulator.plane.loopback import Hear, Loopback
 from simulator.plane.meter import total
 from simulator.plane.node import Node
 from simulator.plane.pgw import Pgw
-from simulator.plane.sgw import Bearer, Sgw
+from simulator.plane.sgw import Bearer, OpenSession, Sgw
 from simulator.plane.traffic import Stream
-from simulator.subscriber import Clock, Meter
+from simulator.subscriber import Clock, Meter, Session
 
 
 @dataclass(slots=True)
@@ -55,23 +55,28 @@ class Lab:
         self.ues: list[Ue] = []
         self._clock = clock
 
-    async def attach(self, imsi: str, sgw: int = 0) -> Ue:
-        """Attach a UE through the SGW in this place.
+    async def attach(self, imsi: str, sgw: int = 0, apn: str = APN) -> Ue:
+        """Attach a UE through the SGW in this place, or connect it to another APN.
 
         Raises:
             AttachRefused: the network does not take it.
         """
-        ue = await self.mme.attach(imsi, self.sgws[sgw].address, self.pgw.address)
+        ue = await self.mme.attach(imsi, self.sgws[sgw].address, self.pgw.address, apn)
         self.ues.append(ue)
         return ue
 
-    async def run(self, ue: Ue, stream: Stream, packets: int) -> None:
-        """Send that many packets of the stream, or fewer if the UE is detached meanwhile."""
+    async def run(self, ue: Ue, stream: Stream, packets: int, *, paced: bool = True) -> None:
+        """Send that many packets of the stream, or fewer if the UE is detached meanwhile.
+
+        Args:
+            paced: whether the pauses between them are kept, on the lab's clock.
+        """
         for _ in range(packets):
             if not ue.attached:
                 return
             packet = next(stream)
-            await self._clock.sleep(packet.after)  # streams take turns even where no time passes
+            # Streams take turns even where no time passes.
+            await self._clock.sleep(packet.after if paced else 0.0)
             await self.network.room()
             if packet.up:
                 self.enb.uplink(ue, packet.octets)
@@ -119,27 +124,42 @@ class Lab:
         return sum(node.strays for node in nodes)
 
 
+def all_alike(filters: Filters, *, clock: Clock | None = None, signer: Meter | None = None) -> OpenSession:
+    """Have a new session made for each bearer, and the same filters for all.
+
+    Args:
+        signer: is told what was reported, where usage is signed.
+    """
+
+    def open_session(gateway: Gateway, imsi: str, apn: str) -> tuple[Session, Filters]:
+        return Session(gateway, imsi, apn=apn, clock=clock, keys=filters.keys, meter=signer), filters
+
+    return open_session
+
+
 @contextlib.asynccontextmanager
 async def open_lab(
     gateways: Sequence[Gateway],
-    filters: Filters,
+    open_session: OpenSession,
     *,
     clock: Clock | None = None,
     capture: Capture | None = None,
-    signer: Meter | None = None,
+    hear: Hear | None = None,
 ) -> AsyncIterator[Lab]:
-    """Open a lab with one SGW behind each of these Diameter clients, which must be connected.
+    """Open a lab with one SGW for each of these Diameter clients.
+
+    Args:
+        open_session: makes the session of each bearer.
+        clock: paces traffic.
+        hear: is told each datagram as it leaves.
 
     Raises:
         NoAddress: loopback has no addresses left.
     """
-    network, clock, internet = Loopback(capture), clock or Clock(), Internet({})
+    network, clock, internet = Loopback(capture, hear), clock or Clock(), Internet({})
     async with contextlib.AsyncExitStack() as stack:
         enb = await stack.enter_async_context(Enb(network))
         mme = await stack.enter_async_context(Mme(network, enb))
-        sgws = [
-            await stack.enter_async_context(Sgw(network, gateway, filters, clock=clock, signer=signer))
-            for gateway in gateways
-        ]
+        sgws = [await stack.enter_async_context(Sgw(network, gateway, open_session)) for gateway in gateways]
         pgw = await stack.enter_async_context(Pgw(network, internet.take))
         yield Lab(network, mme, enb, sgws, pgw, internet, clock)

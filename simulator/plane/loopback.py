@@ -24,6 +24,9 @@ QUIET_SECONDS: Final = 10.0
 Received = Callable[[bytes, str], None]
 """Takes a datagram's octets and the sender's address."""
 
+Hear = Callable[[Address, Address, bytes], None]
+"""Is told a datagram: from where, to where, and its octets."""
+
 
 class NoAddress(Exception):
     """Every address of the range is taken, or this host has 127.0.0.1 only."""
@@ -67,11 +70,13 @@ class Loopback:
 
     Args:
         capture: where they are written.
+        hear: is told each as it leaves.
     """
 
-    def __init__(self, capture: Capture | None = None) -> None:
+    def __init__(self, capture: Capture | None = None, hear: Hear | None = None) -> None:
         self.in_flight = 0
-        self._capture = capture
+        written = capture.datagram if capture is not None else None
+        self._listeners = [listener for listener in (written, hear) if listener is not None]
         self._hosts: Iterator[int] = iter(range(FIRST_HOST, LAST_HOST + 1))
         self._arrived = asyncio.Event()
 
@@ -103,8 +108,8 @@ class Loopback:
 
     def left(self, source: Address, destination: Address, octets: bytes) -> None:
         self.in_flight += 1
-        if self._capture is not None:
-            self._capture.datagram(source, destination, octets)
+        for hear in self._listeners:
+            hear(source, destination, octets)
 
     def arrived(self) -> None:
         self.in_flight -= 1

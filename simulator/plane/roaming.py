@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from simulator.gateway import Gateway
-from simulator.messages import Identity, ServiceKey, Volume
+from simulator.messages import Identity, ServiceKey
 from simulator.plane.access import AttachRefused, Ue
+from simulator.plane.account import Account, add_up
 from simulator.plane.capture import Capture
 from simulator.plane.filters import TCP, UDP, Filter, Filters
-from simulator.plane.lab import Lab, open_lab
-from simulator.plane.meter import total
+from simulator.plane.lab import Lab, all_alike, open_lab
 from simulator.plane.node import NoResponse
 from simulator.plane.traffic import Kind, Stream
 from simulator.profile import Profile
@@ -25,38 +25,6 @@ CLOCK_SCALE: Final = 6_000.0
 MOVE_AFTER_SECONDS: Final = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """Where one UE's octets went; `cause` names the refusal of a UE that got no connection.
-
-    Attributes:
-        offered: what its streams gave out.
-        delivered: what reached the other end.
-        metered, dropped: what gateways let through, and what they did not for lack of quota.
-        reported: what they reported over Gy.
-    """
-
-    imsi: str
-    kinds: tuple[Kind, ...]
-    moved: bool
-    offered: Volume = Volume()
-    delivered: Volume = Volume()
-    metered: Volume = Volume()
-    dropped: Volume = Volume()
-    reported: Volume = Volume()
-    cause: str = ""
-
-    @property
-    def lost(self) -> int:
-        """Octets that met no tunnel, for the session had ended."""
-        return (self.offered.total - self.metered.total) - self.dropped.total
-
-    @property
-    def exact(self) -> bool:
-        """Whether what was let through is what arrived, and what was reported."""
-        return self.metered == self.delivered == self.reported and self.lost >= 0
-
-
 @dataclass(frozen=True, slots=True)
 class Roaming:
     """How a show went; `strays` are the octets of packets for which some node had no tunnel."""
@@ -67,7 +35,7 @@ class Roaming:
     @property
     def exact(self) -> bool:
         """Whether every octet is in one place."""
-        return all(one.exact for one in self.accounts) and sum(one.lost for one in self.accounts) == self.strays
+        return add_up(self.accounts, self.strays)
 
 
 def filters(profile: Profile) -> Filters:
@@ -113,25 +81,27 @@ async def roam(
     try:
         for gateway in gateways:
             await gateway.connect(host, port)
-        async with open_lab(gateways, filters(profile), clock=Clock(CLOCK_SCALE), capture=capture) as lab:
+        clock = Clock(CLOCK_SCALE)
+        async with open_lab(gateways, all_alike(filters(profile), clock=clock), clock=clock, capture=capture) as lab:
             stays = await asyncio.gather(*(_stay(lab, prefix, number, packets, seed) for number in range(ues)))
             await lab.quiet()  # the last packets of a UE that home deleted reach it behind the PGW's answer
-            return Roaming([_account(lab, *stay) for stay in stays], lab.strays)
+            accounts = [stay if isinstance(stay, Account) else Account.of(lab, *stay) for stay in stays]
+            return Roaming(accounts, lab.strays)
     finally:
         for gateway in gateways:
             await gateway.close()
 
 
-async def _stay(lab: Lab, prefix: str, number: int, packets: int, seed: int) -> tuple[Account, Ue | None, list[Stream]]:
+async def _stay(lab: Lab, prefix: str, number: int, packets: int, seed: int) -> Account | tuple[Ue, list[Stream]]:
+    """Let one UE come, use data and go; the account of one that was refused."""
     imsi = f"{prefix}{number + 1:0{IMSI_DIGITS - len(prefix)}}"
     every = list(Kind)
     kinds = (every[number % len(every)], every[(number + 1) % len(every)])
     moves, deleted = number % 2 == 1, number % 3 == 2
-    account = Account(imsi=imsi, kinds=kinds, moved=moves)
     try:
         ue = await lab.attach(imsi, number // 2 % 2)
     except (AttachRefused, NoResponse) as error:
-        return replace(account, cause=str(error)), None, []
+        return Account(imsi=imsi, kinds=kinds, moved=False, cause=str(error))
     streams = [Stream(kind, ue.address, seed + number) for kind in kinds]
     running = asyncio.gather(*(lab.run(ue, stream, packets) for stream in streams))
     if moves:
@@ -142,17 +112,4 @@ async def _stay(lab: Lab, prefix: str, number: int, packets: int, seed: int) -> 
     if ue.attached:
         with contextlib.suppress(NoResponse):
             await (lab.delete_from_home(ue) if deleted else lab.detach(ue))
-    return account, ue, streams
-
-
-def _account(lab: Lab, account: Account, ue: Ue | None, streams: list[Stream]) -> Account:
-    if ue is None:
-        return account
-    return replace(
-        account,
-        offered=total(stream.offered for stream in streams),
-        delivered=lab.delivered(ue),
-        metered=lab.metered(ue),
-        dropped=lab.dropped(ue),
-        reported=lab.reported(ue),
-    )
+    return ue, streams

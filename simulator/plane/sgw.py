@@ -6,6 +6,7 @@ at an end the last report first, then the rest of the network.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,10 +18,13 @@ from simulator.plane.layers import Malformed
 from simulator.plane.loopback import Loopback
 from simulator.plane.meter import BearerMeter, volume
 from simulator.plane.node import Node, NoResponse, refusal
-from simulator.subscriber import Clock, Meter, Session
+from simulator.subscriber import Session
 
 TIMERS_SECONDS: Final = 0.1
 """How often Validity-Times are looked at; real seconds, however fast the clock runs."""
+
+OpenSession = Callable[[Gateway, str, str], tuple[Session, Filters]]
+"""Gives the credit-control session of a gateway for an IMSI's bearer to an APN, and the filters of its packets."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +33,7 @@ class Bearer:
 
     Attributes:
         session: its credit-control session.
+        filters: how its packets find their service.
         s11, s1u, s8c, s8u: this gateway's ends.
         mme, enb, pgw_control, pgw_user: the other ends; the eNodeB's is known once the radio link stands.
         leaving: whether its end is under way, or behind it.
@@ -37,6 +42,7 @@ class Bearer:
     imsi: str
     ebi: int
     session: Session
+    filters: Filters
     meter: BearerMeter
     s11: FTeid
     s1u: FTeid
@@ -51,29 +57,18 @@ class Bearer:
 
 class Sgw(Node):
     """Args:
-        gateway: its Diameter client; it must be connected.
-        filters: how packets find their service.
-        signer: is told what was reported, where usage is signed.
+        gateway: its Diameter client.
+        open_session: makes the session of each bearer.
 
     Attributes:
         bearers: all so far, in the order of their attach.
     """
 
-    def __init__(
-        self,
-        network: Loopback,
-        gateway: Gateway,
-        filters: Filters,
-        *,
-        clock: Clock | None = None,
-        signer: Meter | None = None,
-    ) -> None:
+    def __init__(self, network: Loopback, gateway: Gateway, open_session: OpenSession) -> None:
         super().__init__(network)
         self.gateway = gateway
-        self.filters = filters
         self.bearers: list[Bearer] = []
-        self._clock = clock or Clock()
-        self._signer = signer
+        self._open_session = open_session
         self._controls: dict[int, Bearer] = {}
         self._users: dict[int, tuple[Bearer, bool]] = {}
 
@@ -90,7 +85,7 @@ class Sgw(Node):
         except Malformed:
             self.strays += len(packet)
             return
-        service = self.filters.service(flow)
+        service = bearer.filters.service(flow)
         target = bearer.pgw_user if up else bearer.enb
         passes = target is not None and bearer.session.admit(volume(flow), service)
         bearer.meter.services[service].add(flow, forwarded=passes)
@@ -122,11 +117,13 @@ class Sgw(Node):
     async def _create(self, request: ControlMessage) -> ControlMessage:
         """Attach a UE, or take over one that another SGW served: CCR-I, then the PGW, then the answer to the MME."""
         mme = request.fteid(Interface.S11_MME)
+        session, filters = self._open_session(self.gateway, request.imsi, request.apn)
         bearer = Bearer(
             imsi=request.imsi,
             ebi=(request.bearer or BearerContext()).ebi,
-            session=Session(self.gateway, request.imsi, clock=self._clock, keys=self.filters.keys, meter=self._signer),
-            meter=BearerMeter(len(self.filters.keys)),
+            session=session,
+            filters=filters,
+            meter=BearerMeter(len(filters.keys)),
             s11=FTeid(Interface.S11_SGW, self.new_teid(), self.address),
             s1u=FTeid(Interface.S1U_SGW, self.new_teid(), self.address),
             s8c=FTeid(Interface.S8C_SGW, self.new_teid(), self.address),

@@ -17,7 +17,7 @@ from simulator.plane import gtpc, gtpu
 from simulator.plane.access import AttachRefused, Ue
 from simulator.plane.capture import Capture
 from simulator.plane.filters import TCP, UDP, Filter, Filters
-from simulator.plane.lab import Lab, open_lab
+from simulator.plane.lab import Lab, all_alike, open_lab
 from simulator.plane.meter import total
 from simulator.plane.traffic import Kind, Stream
 from simulator.subscriber import Clock, QuotaState
@@ -58,7 +58,10 @@ class Play:
         async def run() -> None:
             for gateway in self.gateways:
                 await gateway.connect("127.0.0.1", self.server.gy_port)
-            async with open_lab(self.gateways, FILTERS, clock=Clock(SCALE), capture=self.capture) as lab:
+            clock = Clock(SCALE)
+            async with open_lab(
+                self.gateways, all_alike(FILTERS, clock=clock), clock=clock, capture=self.capture
+            ) as lab:
                 await scene(lab)
             for gateway in self.gateways:
                 await gateway.close()

@@ -14,7 +14,7 @@ from simulator.plane.access import AttachRefused, Ue
 from simulator.plane.capture import Capture
 from simulator.plane.filters import TCP, Filter, Filters
 from simulator.plane.gtpc import Cause
-from simulator.plane.lab import Lab, open_lab
+from simulator.plane.lab import Lab, all_alike, open_lab
 from simulator.plane.meter import total
 from simulator.plane.node import Node
 from simulator.plane.traffic import Kind, Stream
@@ -47,8 +47,11 @@ def play(
 
     async def run() -> None:
         await gateway.connect("127.0.0.1", server.port)
+        clock = Clock(SCALE)
         try:
-            async with open_lab([gateway, gateway], FILTERS, clock=Clock(SCALE), capture=capture) as lab:
+            async with open_lab(
+                [gateway, gateway], all_alike(FILTERS, clock=clock), clock=clock, capture=capture
+            ) as lab:
                 await scene(lab)
         finally:
             await gateway.close()
@@ -292,7 +295,7 @@ def test_octets_that_are_no_message_harm_nobody(server):
 def test_labs_stand_side_by_side(server):
     async def scene(lab: Lab) -> None:
         gateway = lab.sgws[0].gateway
-        async with open_lab([gateway], FILTERS) as other:
+        async with open_lab([gateway], all_alike(FILTERS)) as other:
             nodes: list[Node] = [lab.enb, lab.mme, lab.pgw, *lab.sgws, other.enb, other.mme, other.pgw, *other.sgws]
             assert len({node.address for node in nodes}) == len(nodes)
 
