@@ -122,17 +122,24 @@ class Accounts:
         except httpx.TransportError:
             return False
 
-    async def create_operator(self, name: str, prefixes: Sequence[str], tariff: Tariff) -> None:
+    async def create_operator(
+        self, name: str, prefixes: Sequence[str], tariff: Tariff, grant_max: int | None = None
+    ) -> None:
         """Create a home operator, found by IMSI prefix and charged by this tariff.
+
+        Args:
+            grant_max: octets of its largest grant; None: the server's own limit.
 
         Raises:
             ApiError: it exists already, or the server refused it otherwise.
         """
-        body = {
+        body: dict[str, Any] = {
             "name": name,
             "prefixes": list(prefixes),
             "tariff": {"price": str(tariff.price), "per_octets": tariff.per_octets},
         }
+        if grant_max is not None:
+            body["grant_max"] = str(grant_max)
         await self._call("POST", "/operators", json=body)
 
     async def balance(self, name: str) -> Balance:

@@ -86,6 +86,8 @@ class Rule(StrEnum):
     MONEY = "money-does-not-add-up"
     CHANNEL = "channel"
     SERVER_REQUEST = "server-request"
+    SIGNALLING = "signalling-out-of-order"
+    PACKETS = "packets-do-not-add-up"
     UNRECEIPTED = "signed-usage-without-receipt"
     SIGNED_OCTETS = "signed-octets-not-those-over-gy"
     RECEIPT = "receipt-proves-nothing"

@@ -107,7 +107,7 @@ def _run(
     restart: Annotated[str, typer.Option(help="A shell command that restarts the server.")] = "",
     watchdog: Annotated[float, typer.Option(min=0, help="The server's Tw in seconds; 0: not to be waited for.")] = 0,
     time_scale: Annotated[float, typer.Option(min=0.01, help="How fast the simulated time goes.")] = 1.0,
-    pcap: Annotated[Path | None, typer.Option(help="Write all Diameter, as Wireshark opens it.")] = None,
+    pcap: Annotated[Path | None, typer.Option(help="Write Diameter, GTP-C and GTP-U, as Wireshark opens it.")] = None,
     html: HtmlFile = None,
     junit: JunitFile = None,
     json: JsonFile = None,
@@ -130,7 +130,7 @@ def _run(
                 restart=by_command(restart) if restart else None,
                 tw_seconds=watchdog or None,
                 time_scale=time_scale,
-                observe=stack.enter_context(contextlib.closing(Capture(pcap))).connection if pcap else None,
+                capture=stack.enter_context(contextlib.closing(Capture(pcap))) if pcap else None,
             )
             played = []
             for one in scripts:

@@ -113,6 +113,7 @@ class Gateway:
         watchdog_seconds: silence after which a DWR is sent; twice of it closes the connection.
         record: where answers and broken rules are counted; several gateways may share one.
         observe: makes an observer for each connection, from its own address and the server's.
+        overhear: is told each message that leaves or comes.
 
     Attributes:
         line: the way to the server; None while there is no connection.
@@ -128,6 +129,7 @@ class Gateway:
         record: Record | None = None,
         rng: random.Random | None = None,
         observe: Observe | None = None,
+        overhear: Callable[[Message], None] | None = None,
     ) -> None:
         self.identity = identity
         self.profile = profile
@@ -144,6 +146,7 @@ class Gateway:
         self._gone = asyncio.Event()
         self._mute = False
         self._observe = observe
+        self._overhear = overhear or _ignore
         self._pending: dict[int, asyncio.Future[tuple[Message, float]]] = {}
         self._attended: dict[bytes, Attended] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -311,6 +314,7 @@ class Gateway:
         waiting = asyncio.get_running_loop().create_future()
         self._pending[request.hop_by_hop] = waiting
         sent_at = time.monotonic()
+        self._overhear(request)
         self.line.send(octets)
         try:
             async with asyncio.timeout(patience):
@@ -335,6 +339,7 @@ class Gateway:
                 if line.observer is not None:
                     line.observer.received(octets)
                 message = Message.decode(octets)
+                self._overhear(message)
                 if message.is_request:
                     self._serve(message, line)
                 elif (waiting := self._pending.get(message.hop_by_hop)) and not waiting.done():
@@ -370,7 +375,9 @@ class Gateway:
                     follow_up = session.abort()
             case _:
                 code, error = COMMAND_UNSUPPORTED, True
-        line.send(answer(request, self.identity, code, error=error).encode())
+        told = answer(request, self.identity, code, error=error)
+        self._overhear(told)
+        line.send(told.encode())
         if follow_up is not None:
             self.start(follow_up)
 
@@ -403,3 +410,7 @@ class Gateway:
         # A follow-up that went unanswered is recorded already; anything else is a bug, and closing raises it.
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Unanswered):
             self._failure = self._failure or error
+
+
+def _ignore(message: Message) -> None:
+    """Be told a message, where nobody listens."""

@@ -3,22 +3,20 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import simulator.script.steps  # noqa: F401  (entering the verbs is what this import is for)
 from simulator.accounts import Tariff
-from simulator.gateway import WATCHDOG_SECONDS, Gateway, Rejected
+from simulator.gateway import Gateway, Rejected
 from simulator.messages import Identity, ServiceKey
+from simulator.plane.filters import Filters
 from simulator.profile import PROFILES, Profile
 from simulator.scenario import Around, Lacking, Stage
-from simulator.script.fields import option, read
 from simulator.script.invariants import INVARIANTS
-from simulator.script.measure import integer, octets, positive, seconds
-from simulator.script.step import Step, make, makes, play_all, steps
+from simulator.script.parts import GatewayPart, OperatorPart, SessionPart, read_parts, read_sessions
+from simulator.script.step import Step, makes, play_all, steps
 from simulator.script.value import Value, read_yaml
-from simulator.subscriber import ATTEMPTS, Session
-
-P = TypeVar("P")
+from simulator.subscriber import Session
 
 
 class Need(NamedTuple):
@@ -39,68 +37,6 @@ NEEDS: Final = {
         lambda around: around.tw_seconds, "--watchdog", "waits for the server's watchdog: name its Tw with --watchdog"
     ),
 }
-
-
-def digits(value: Value) -> str:
-    """Give what an IMSI begins with.
-
-    Raises:
-        ScriptError: anything but 5 to 15 digits.
-    """
-    found = value.scalar("digits")
-    if not (found.isdecimal() and found.isascii() and 5 <= len(found) <= 15):
-        raise value.should_be("5 to 15 digits")
-    return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TariffPart:
-    """A home operator's tariff: credits for a started block of octets."""
-
-    price: int = option(integer, 1)
-    per_octets: int = option(octets, 1_000_000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorPart:
-    """A home operator: what it is credited with, and what it pays."""
-
-    credit: int = option(integer, 1_000_000_000)
-    tariff: TariffPart = option(lambda value: read(TariffPart, value), TariffPart())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayPart:
-    """A gateway of the scenario; the first one has the name of the command line, others put their own before it.
-
-    Attributes:
-        connects: whether it connects before the first step.
-    """
-
-    profile: str = option(make, "")
-    tx: float = option(seconds, 0.0)
-    watchdog: float = option(seconds, WATCHDOG_SECONDS)
-    connects: bool = option(Value.boolean, True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionPart:
-    """A session, or a group of them that do everything together.
-
-    Attributes:
-        operator: whose subscribers; the first operator unless one is named, nobody's with `imsi`.
-        imsi: what its IMSI begins with, for a subscriber of no operator here.
-        services: its Rating-Groups; the make's own default quota without.
-        signed: whether its use is signed, where anybody signs.
-    """
-
-    operator: str = option(lambda value: value.one_of(value.cast.operators, "operator"), "")
-    gateway: str = option(lambda value: value.one_of(value.cast.gateways, "gateway"), "")
-    imsi: str = option(digits, "")
-    count: int = option(positive, 1)
-    services: tuple[int, ...] = option(lambda value: value.listed(lambda one: integer(one, 0, 2**32 - 1)), ())
-    attempts: int = option(positive, ATTEMPTS)
-    signed: bool = option(Value.boolean, True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +83,12 @@ class Script:
 
         Raises:
             Unreachable, Rejected: there is no server to play with.
-            Lacking: a second gateway is not let in.
+            Lacking: a second gateway is not let in, or there are no addresses for a user plane.
         """
         await self._enter(stage, identity, profile)
         await play_all(self.steps, stage)
         for session in stage.sessions:
-            await session.detach()
+            await stage.detach(session)
         for invariant in self.invariants:
             await INVARIANTS[invariant](stage)
 
@@ -166,6 +102,7 @@ class Script:
                 record=stage.record,
                 rng=stage.rng,
                 observe=stage.around.observe,
+                overhear=stage.overhear,
             )
             if part.connects:
                 try:
@@ -177,30 +114,48 @@ class Script:
         if stage.around.accounts is not None:
             for name, operator in self.operators.items():
                 tariff = Tariff(operator.tariff.price, operator.tariff.per_octets)
-                await stage.make_operator(name, operator.credit, tariff)
+                await stage.make_operator(name, operator.credit, tariff, operator.grant_max)
+        if any(people.tunnels for people in self.sessions.values()):
+            await stage.open_plane()
         for name, people in self.sessions.items():
             self._people(stage, name, people)
 
     def _people(self, stage: Stage, name: str, part: SessionPart) -> None:
         gateway = stage.gateways[part.gateway or next(iter(stage.gateways))]
-        operator = None if part.imsi else stage.operators.get(part.operator or next(iter(stage.operators), ""))
-        if operator is not None:
-            stage.owners[name] = operator
-        prefix = operator.prefix if operator is not None else part.imsi or stage.around.prefix
-        keys = tuple(ServiceKey(service) for service in part.services)
-        # Only the first gateway's keys are registered.
-        meter = stage.around.signed if part.signed and gateway is next(iter(stage.gateways.values())) else None
+        if not part.signed:
+            stage.unsigned.add(name)
+        default = ServiceKey(part.services[0] if part.services else gateway.profile.rating_group)
+        filters = Filters(default, tuple(one.made() for one in part.filters))
+        # In the order of the filters, for a packet finds its quota by its place.
+        keys = tuple(dict.fromkeys((*filters.keys, *map(ServiceKey, part.services))))
         stage.groups[name] = [
             Session(
                 gateway,
-                stage.new_imsi(prefix),
+                imsi,
+                apn=part.apn,
                 clock=stage.clock,
                 keys=keys,
-                meter=meter,
+                meter=stage.meter(name, gateway),
                 attempts=part.attempts,
             )
-            for _ in range(part.count)
+            for imsi in self._subscribers(stage, name, part)
         ]
+        if part.tunnels:
+            for session in stage.groups[name]:
+                stage.user_plane().add(session, filters)
+
+    def _subscribers(self, stage: Stage, name: str, part: SessionPart) -> list[str]:
+        """Give the IMSIs of a group, and note whose subscribers they are."""
+        if part.subscriber:
+            operator = stage.owners.get(part.subscriber)
+            imsis = [session.imsi for session in stage.groups[part.subscriber]]
+        else:
+            operator = None if part.imsi else stage.operators.get(part.operator or next(iter(stage.operators), ""))
+            prefix = operator.prefix if operator is not None else part.imsi or stage.around.prefix
+            imsis = [stage.new_imsi(prefix) for _ in range(part.count)]
+        if operator is not None:
+            stage.owners[name] = operator
+        return imsis
 
 
 TOP: Final = (
@@ -228,12 +183,11 @@ def document(value: Value) -> Script:
         if key not in values:
             raise value.wrong(f"{key} is missing")
     cast = value.cast
-    gateways = _parts(values.get("gateways"), GatewayPart) or {"sgw": GatewayPart()}
+    gateways = read_parts(values.get("gateways"), GatewayPart) or {"sgw": GatewayPart()}
     cast.gateways.update(gateways)
-    operators = _parts(values.get("operators"), OperatorPart)
+    operators = read_parts(values.get("operators"), OperatorPart)
     cast.operators.update(operators)
-    sessions = _parts(values.get("sessions"), SessionPart)
-    cast.sessions.update({name: people.services for name, people in sessions.items()})
+    sessions = read_sessions(values.get("sessions"))
     needs = _words(values.get("needs"), NEEDS, "thing to need")
     return Script(
         scenario=_name(values["scenario"]),
@@ -259,7 +213,3 @@ def _name(value: Value) -> str:
 
 def _words(value: Value | None, known: Collection[str], what: str) -> tuple[str, ...]:
     return value.listed(lambda one: one.one_of(known, what)) if value is not None else ()
-
-
-def _parts(value: Value | None, kind: type[P]) -> dict[str, P]:
-    return {name: read(kind, one) for name, one in value.mapping().items()} if value is not None else {}

@@ -11,6 +11,7 @@ from simulator.scenario import Stage
 from simulator.script.fields import option
 from simulator.script.measure import Bounds, bounds, codes, integer, seconds
 from simulator.script.value import Value
+from simulator.signalling import NAMES
 from simulator.subscriber import Session, SessionState
 from simulator.wire import Message
 
@@ -27,6 +28,11 @@ def state(value: Value) -> str:
     return value.one_of([one.value for one in SessionState], "state of a session")
 
 
+def signalling(value: Value) -> tuple[str, ...]:
+    """Give the names of messages, in the order of a procedure."""
+    return value.listed(lambda one: one.one_of(NAMES, "message"))
+
+
 def service_codes(value: Value) -> tuple[tuple[int, int], ...]:
     """Give Result-Codes by Rating-Group."""
     return tuple((integer(key), integer(code, 1000, 5999)) for key, code in value.pairs("a Rating-Group"))
@@ -34,11 +40,12 @@ def service_codes(value: Value) -> tuple[tuple[int, int], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a step saw of one session: the exchange that it caused, None without an answer, and what was moved."""
+    """What a step saw of one session: its exchange, None without an answer, and the octets that passed or did not."""
 
     session: Session
     exchange: Exchange | None
     moved: Volume = Volume()
+    dropped: Volume = Volume()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +56,9 @@ class SessionExpect:
         code: at whichever level it was given; `command_code`: at command level.
         granted: octets of all services together.
         reports: update requests since the session began.
+        dropped: octets of packets that met no quota.
         answered: whether an answer came.
+        signalling: every message of Gy and GTP-C during the step, in order.
     """
 
     code: tuple[int, ...] | None = option(codes)
@@ -63,13 +72,18 @@ class SessionExpect:
     state: str | None = option(state)
     reports: Bounds | None = option(bounds)
     moved: Bounds | None = option(bounds)
+    dropped: Bounds | None = option(bounds)
     reported: Bounds | None = option(bounds)
     answered: bool = option(Value.boolean, True)
     granted_together: Bounds | None = option(bounds)
     served_together: Bounds | None = option(bounds)
+    signalling: tuple[str, ...] | None = option(signalling)
 
-    def judge(self, stage: Stage, step: str, sights: Sequence[Sight]) -> None:
-        """Hold every session against this."""
+    def judge(self, stage: Stage, step: str, sights: Sequence[Sight], said: Sequence[str]) -> None:
+        """Hold every session against this, and what was said meanwhile."""
+        if self.signalling is not None:
+            held = list(self.signalling) == list(said)
+            stage.expect(held, Rule.SIGNALLING, step, _in_order(self.signalling), _in_order(said))
         for sight in sights:
             for held, rule, text, seen in self._of(sight, stage):
                 stage.expect(held, rule, step, text, seen, sight.session)
@@ -92,6 +106,7 @@ class SessionExpect:
         for bound, rule, number, what in (
             (self.reports, Rule.STATE, session.reports, "reports"),
             (self.moved, Rule.STATE, sight.moved.total, "octets moved"),
+            (self.dropped, Rule.STATE, sight.dropped.total, "octets dropped"),
             (self.reported, Rule.STATE, session.reported.total, "octets reported"),
         ):
             if bound is not None:
@@ -188,6 +203,10 @@ class BalanceExpect:
 
 def _codes(expected: Sequence[int]) -> str:
     return " or ".join(map(str, expected))
+
+
+def _in_order(messages: Sequence[str]) -> str:
+    return ", ".join(messages) or "no message"
 
 
 def _answer(came: bool) -> str:

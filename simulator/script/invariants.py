@@ -1,4 +1,4 @@
-"""What holds at a scenario's end, after every session has ended: the books, and the receipts."""
+"""What holds at a scenario's end, after every session has ended: the books, the receipts, and the packets."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -49,11 +49,24 @@ async def receipts_prove(stage: Stage) -> None:
     stage.record.broken(found)
 
 
+async def packets_add_up(stage: Stage) -> None:
+    """What passed the gateways arrived and was reported; what did not was dropped or met no tunnel."""
+    if stage.plane is None:
+        return
+    await stage.plane.settled()
+    for one in stage.plane.accounts():
+        text = f"all packets of {one.imsi} delivered and reported, or dropped"
+        stage.expect(one.exact, Rule.PACKETS, STEP, text, str(one))
+    seen = f"{stage.plane.lab.strays:,} octets met no tunnel"
+    stage.expect(stage.plane.exact, Rule.PACKETS, STEP, "every octet of every packet in one place", seen)
+
+
 INVARIANTS: Final[dict[str, Invariant]] = {
     "balance_adds_up": balance_adds_up,
     "charged_as_reported": charged_as_reported,
     "nothing_reserved": nothing_reserved,
     "receipts_prove": receipts_prove,
+    "packets_add_up": packets_add_up,
 }
 """Besides, no rule of `simulator.checks` is broken by any answer: that always holds, and needs no mention."""
 

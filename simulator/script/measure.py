@@ -38,6 +38,10 @@ def positive(value: Value) -> int:
     return integer(value, 1, 10_000)
 
 
+def rating_group(value: Value) -> int:
+    return integer(value, 0, 2**32 - 1)
+
+
 def percent(value: Value) -> int:
     """Give 0 to 100, with the sign or without."""
     found = value.scalar("a percentage").removesuffix("%").strip()

@@ -8,9 +8,9 @@ The verbs are the classes of `simulator.script.steps`, entered here under their 
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from simulator.profile import PROFILES
 from simulator.scenario import Stage
@@ -36,8 +36,10 @@ class Step:
     Attributes:
         at: the verb, whom it is about, and the line, for whoever reads what was broken.
         only_for: the makes of gateway that play this step; none: all do.
+        of_tunnels: whether it is for sessions with tunnels alone, or for those without; None: for both.
     """
 
+    of_tunnels: ClassVar[bool | None] = None
     at: str
     only_for: tuple[str, ...] = option(makes, ())
 
@@ -84,6 +86,8 @@ def step(value: Value) -> Step:
     shown = values[name].shown
     read: dict[str, Any] = read_fields(kind, value, without(values, name) | subject)
     _check_service(values, read)
+    if kind.of_tunnels is not None:
+        _check_tunnels(values[name], kind, read["subject"])
     return kind(at=f"line {value.line}, {name}{'' if shown.startswith('a ') else ': ' + shown}", **read)
 
 
@@ -102,6 +106,19 @@ def _check_service(values: dict[str, Value], read: dict[str, Any]) -> None:
         for name in read["subject"]:
             if service not in at.cast.sessions[name]:
                 raise at.wrong(f"{name} has no Rating-Group {service}; name it in its services")
+
+
+def _check_tunnels(at: Value, kind: type[Step], sessions: Iterable[str]) -> None:
+    """Insist that sessions whose octets are packets move packets, and no others do.
+
+    Raises:
+        ScriptError: one of them is of the other sort.
+    """
+    for name in sessions:
+        if kind.of_tunnels and name not in at.cast.tunnels:
+            raise at.wrong(f"{name} has no tunnels; say tunnels: yes where it is described")
+        if not kind.of_tunnels and name in at.cast.tunnels:
+            raise at.wrong(f"{name} has tunnels, and {at.key} moves no packets; use packets or hand_over")
 
 
 async def play_all(played: tuple[Step, ...], stage: Stage) -> None:

@@ -24,11 +24,17 @@ class ScriptError(Exception):
 
 @dataclass(slots=True)
 class Cast:
-    """Who plays: the names that steps may use, filled as the file is read; sessions with their Rating-Groups."""
+    """Who plays: the names that steps may use, filled as the file is read.
+
+    Attributes:
+        sessions: with their Rating-Groups.
+        tunnels: those of them that are bearers of UEs.
+    """
 
     gateways: set[str] = field(default_factory=set)
     operators: set[str] = field(default_factory=set)
     sessions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    tunnels: set[str] = field(default_factory=set)
     noted: set[str] = field(default_factory=set)
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from simulator.checks import Rule
+from simulator.plane.account import Account
 from simulator.profile import RequestType
 from simulator.record import Record
 from simulator.scenario import Book, Outcome
@@ -97,6 +98,7 @@ def _described(outcome: Outcome) -> dict[str, Any]:
         "latency_ms": _latencies(record),
         "reported_octets": {"up": outcome.reported.up, "down": outcome.reported.down},
         "books": [_book(one) for one in outcome.books],
+        "packets": [_account(one) for one in outcome.packets],
     }
 
 
@@ -115,6 +117,11 @@ def _book(book: Book) -> dict[str, Any]:
         "before": {name: str(value) for name, value in asdict(book.before).items()},
         "after": {name: str(value) for name, value in asdict(book.after).items()},
     }
+
+
+def _account(account: Account) -> dict[str, Any]:
+    counted = {name: {"up": volume.up, "down": volume.down} for name, volume in account.volumes().items()}
+    return {"imsi": account.imsi, "exact": account.exact, **counted, "without_tunnel": account.lost}
 
 
 def _charged(book: Book) -> int:
@@ -149,6 +156,8 @@ def _section(outcome: Outcome) -> Section:
         parts.append(Table(caption="what was broken", columns=("rule", "seen", "session"), rows=broken))
     parts.append(_rule_table(record))
     parts.append(_traffic(outcome))
+    if outcome.packets:
+        parts.append(_packets(outcome.packets))
     if outcome.books:
         parts.append(_money(outcome.books))
     moments = [moment - outcome.began for moment in record.moments]
@@ -178,6 +187,21 @@ def _traffic(outcome: Outcome) -> Table:
         *((f"latency {name}, ms", value) for name, value in _latencies(record).items()),
     ]
     return Table(caption="what was sent, and how long answers took", columns=("what", "how much"), rows=rows)
+
+
+def _packets(accounts: Sequence[Account]) -> Table:
+    rows: list[list[str | int | float | Mark]] = [
+        [
+            one.imsi,
+            ", ".join(one.kinds),
+            *(f"{volume.up:,} + {volume.down:,}" for volume in one.volumes().values()),
+            one.lost,
+            Mark(one.exact, "exact" if one.exact else "does not add up"),
+        ]
+        for one in accounts
+    ]
+    columns = ("IMSI", "traffic", "offered", "passed", "delivered", "reported", "dropped", "without a tunnel", "")
+    return Table(caption="where the octets of packets went, up + down", columns=columns, rows=rows)
 
 
 def _money(books: Sequence[Book]) -> Table:

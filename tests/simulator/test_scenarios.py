@@ -1,6 +1,7 @@
 """The scenes against a real peer, the command line around them, and the arithmetic of the demo."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from gy_peer import CreditServer
@@ -11,17 +12,24 @@ from simulator.board import faults, masked, money_bar, quota_bar
 from simulator.checks import Rule
 from simulator.cli import _app
 from simulator.gateway import Gateway
-from simulator.messages import Identity, ServiceKey
+from simulator.messages import Identity, ServiceKey, Volume
+from simulator.plane import loopback
 from simulator.population import HomeOperator
 from simulator.profile import MAGMA, PROFILES, STANDARD
 from simulator.quota import Quota, QuotaState
 from simulator.record import LATENCIES_KEPT, Record
 from simulator.restart import by_command
-from simulator.scenario import HookFailed, Lacking, Outcome, play
+from simulator.scenario import Around, HookFailed, Lacking, Outcome, play
 from simulator.script.library import FOLDER, find, shipped
 from simulator.subscriber import Session
 
 WITHOUT_MONEY = ["attach", "quota-update", "validity-time", "ue-termination", "network-termination"]
+
+
+ATTACH = [
+    *("S11 Create Session Request", "Gy CCR-I", "Gy CCA-I", "S8 Create Session Request", "S8 Create Session Response"),
+    *("S11 Create Session Response", "S11 Modify Bearer Request", "S11 Modify Bearer Response"),
+]
 
 
 def outcome_of(server: CreditServer, name: str, **how: object) -> Outcome:
@@ -45,19 +53,97 @@ def test_a_server_that_answers_a_repeat_otherwise_fails(server):
 def test_a_server_that_refuses_fails_the_attach(server):
     server.purse = 0
     broken = {violation.rule for violation in outcome_of(server, "attach").record.violations}
-    assert broken == {Rule.RESULT, Rule.GRANT_MISSING}
+    assert broken == {Rule.RESULT, Rule.GRANT_MISSING, Rule.STATE}  # the last of packets that did not pass
 
 
 def test_what_is_stated_is_kept_step_by_step(server):
     expected = outcome_of(server, "attach").record.expectations
-    assert [(one.step, one.text) for one in expected] == [
+    told = [(one.step, "" if "all packets of" in one.text else one.text) for one in expected]
+    assert told == [
+        ("line 9, attach: first", ", ".join(ATTACH)),
         ("line 9, attach: first", "2001"),
         ("line 9, attach: first", "a grant of at least 1"),
         ("line 9, attach: first", "the session open"),
-        ("line 11, detach: first", "2001"),
-        ("line 11, detach: first", "0 octets reported"),
+        ("line 23, packets: first", "at least 50,000 octets moved"),
+        ("line 23, packets: first", "0 octets dropped"),
+        ("line 27, detach: first", "2001"),
+        ("line 27, detach: first", "the session ended"),
+        ("line 27, detach: first", "at least 50,000 octets reported"),
+        ("invariants", ""),
+        ("invariants", "every octet of every packet in one place"),
     ]
     assert all(one.held for one in expected)
+
+
+def test_signalling_in_another_order_is_told(server, tmp_path):
+    """What the home network starts is no detach of the UE's."""
+    file = tmp_path / "wrong.yaml"
+    text = Path(FOLDER / "ue-termination.yaml").read_text()
+    file.write_text(text.replace("- detach: first", "- delete_from_home: first"))
+    (broken,) = outcome_of(server, str(file)).record.violations
+    assert broken.rule is Rule.SIGNALLING
+    assert "S8 Delete Bearer Request, Gy CCR-T" in broken.detail
+    assert "expected S11 Delete Session Request, Gy CCR-T" in broken.detail
+
+
+def test_packets_that_nobody_reported_are_told(server, tmp_path, monkeypatch):
+    """A gateway that lets a packet pass uncounted: the ends of the tunnel have more than the meter."""
+    admit, passed = Session.admit, []
+
+    def careless(self: Session, volume: Volume, service: int = 0) -> bool:
+        passed.append(volume)
+        return len(passed) == 7 or admit(self, volume, service)
+
+    monkeypatch.setattr(Session, "admit", careless)
+    broken = outcome_of(server, "attach").record.violations
+    assert [one.rule for one in broken] == [Rule.PACKETS, Rule.PACKETS]
+    assert "reported" in broken[0].detail
+
+
+def test_a_refused_ue_and_a_handover_without_one_break_nothing_but_what_is_expected(server, tmp_path):
+    server.purse, server.refuse_command = 0, True
+    file = tmp_path / "refused.yaml"
+    file.write_text(
+        """
+        scenario: refused
+        shows: A UE that is not let in has no tunnel
+        sessions:
+          first: {tunnels: yes}
+        steps:
+          - attach: first
+            expect: {state: refused, signalling: [S11 Create Session Request, Gy CCR-I, Gy CCA-I,
+                     S11 Create Session Response]}
+          - packets: first
+            count: 5
+            expect: {moved: none, dropped: none}
+          - delete_from_home: first
+          - hand_over: first
+            to: sgw
+            expect: {answered: no, state: idle}
+          - detach: first
+        """
+    )
+    outcome = outcome_of(server, str(file))
+    assert outcome.record.violations == []
+    assert outcome.packets == ()
+
+
+def test_packets_have_the_pauses_of_what_makes_them_where_that_is_asked_for(server, tmp_path):
+    """Six readings of a thing take an hour; a fast clock has it in less than a second, no clock in none."""
+    file = tmp_path / "paced.yaml"
+    text = "scenario: paced\nshows: x\nsessions:\n  first: {tunnels: yes}\nsteps:\n  - attach: first\n"
+    file.write_text(text + "  - packets: first\n    kinds: iot\n    count: 12\n    paced: yes\n")
+    server.validity = 10**6
+    outcome = outcome_of(server, str(file), around=Around(time_scale=10_000.0))
+    assert outcome.passed
+    assert outcome.seconds > 6 * 540 / 10_000
+    assert outcome.packets[0].offered == outcome.reported
+
+
+def test_where_no_addresses_are_free_packets_are_left_out(server, monkeypatch):
+    monkeypatch.setattr(loopback, "LAST_HOST", 10)
+    with pytest.raises(Lacking, match=r"attach moves packets: no 127\.0\.0\.11"):
+        outcome_of(server, "attach")
 
 
 def test_a_scene_of_money_needs_the_api(server):

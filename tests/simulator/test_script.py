@@ -2,29 +2,29 @@
 
 import dataclasses
 import re
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from places import DOCS
 from simulator.messages import ServiceKey
+from simulator.plane.filters import UDP, Filter
+from simulator.plane.traffic import Kind
 from simulator.profile import OPEN5GS, STANDARD
 from simulator.quota import Quota
 from simulator.script import expectation
 from simulator.script.document import (
     NEEDS,
     TOP,
-    GatewayPart,
-    OperatorPart,
     Script,
-    SessionPart,
-    TariffPart,
     document,
 )
-from simulator.script.fields import keys
+from simulator.script.fields import keys, read
 from simulator.script.invariants import INVARIANTS
 from simulator.script.library import find
 from simulator.script.measure import Amount, Bounds, amount, bounds, integer, octets, percent, seconds
+from simulator.script.parts import PROTOCOLS, FilterPart, GatewayPart, OperatorPart, SessionPart, TariffPart
 from simulator.script.step import VERBS, options
 from simulator.script.steps.channel import STATES, ChannelExpect
 from simulator.script.steps.raw import TYPES, Extra
@@ -100,6 +100,14 @@ def test_a_good_file_is_read():
         ("- use: first", "- wait: 5\n  - use: first", "14: wait is a time such as"),
         ("- attach: first", "- attach: &a [*a]", "11: attach is one session, not a list"),
         ("  - attach: first", "\t- attach: first", "11: found character"),
+        ("[1, 2]}", "[1, 2], apn: My_APN}", "9: apn is an APN in small letters, such as internet or ims, not My_APN"),
+        ("[1, 2]}", "[1, 2], subscriber: first}", "9: subscriber: 'first' is no session described before"),
+        ("[1, 2]}", "[1], tunnels: yes, filters: [{service: 2}]}", "9: first has no Rating-Group 2; name it in its"),
+        ("[1, 2]}", "[1], filters: [{service: 1}]}", "9: first: filters sort packets; say tunnels: yes"),
+        ("[1, 2]}", "[1], tunnels: yes, filters: [{ports: 1}]}", "9: service is missing"),
+        ("[1, 2]}", "[1, 2], tunnels: yes}", "14: first has tunnels, and use moves no packets; use packets"),
+        ("- use: first\n    octets", "- hand_over: first\n    to: sgw\n    #", "14: first has no tunnels; say"),
+        ("granted: some", "signalling: [Gy CCR]", "13: signalling: 'Gy CCR' is no message; did you mean Gy CCR-"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(old: str, new: str, told: str):
@@ -162,6 +170,34 @@ def test_measures():
             bounds(value(wrong))
 
 
+@pytest.mark.parametrize(
+    ("filter_", "told"),
+    [
+        ("protocol: icmp", "protocol is a whole number from 0 to 255, not icmp"),
+        ("ports: 0x50", "ports is a port such as 443, or ports such as 5000 to 5100, not 0x50"),
+        ("ports: 9 to 8", "ports is a port such as"),
+        ("ports: 65536", "ports is a port such as"),
+        ("network: 203.0.113.1/24", "network is an IPv4 network such as 203.0.113.0/24, not 203.0.113.1/24"),
+    ],
+)
+def test_a_filter_that_matches_nothing_is_told(filter_: str, told: str):
+    with pytest.raises(ScriptError, match=re.escape(told)):
+        read(FilterPart, parse_yaml(f"{{service: 1, {filter_}}}", "f"))
+
+
+def test_filters_are_read():
+    text = "{service: 7, protocol: udp, ports: 5000 to 5100, network: 203.0.113.0/24}"
+    made = read(FilterPart, parse_yaml(text, "f")).made()
+    assert made == Filter(key=ServiceKey(7), protocol=UDP, ports=(5000, 5100), network=IPv4Network("203.0.113.0/24"))
+    assert read(FilterPart, parse_yaml("{service: 7, protocol: 1, ports: 80}", "f")).made().ports == (80, 80)
+
+
+def test_a_subscriber_of_two_sessions_is_described_once():
+    second = "first: {services: [1, 2]}\n  second: {subscriber: first, count: 2}"
+    with pytest.raises(ScriptError, match="10: second: subscriber says whose and how many; leave operator"):
+        script(GOOD.replace("first: {services: [1, 2]}", second))
+
+
 def test_amounts_are_parts_of_a_grant():
     quota = Quota(ServiceKey(1), granted=1000, threshold=200, used=100)
     for text, expected in (
@@ -174,9 +210,20 @@ def test_amounts_are_parts_of_a_grant():
 def test_the_page_tells_of_every_key():
     """docs/scenarios.md is all there is to the format: each verb, option, expectation and word of a list is there."""
     page = set(re.findall(r"`([^`\n]+)`", (DOCS / "scenarios.md").read_text()))
-    told = {*TOP, *NEEDS, *INVARIANTS, *VERBS, *AWAITED, *TYPES, *STATES, *(scheme.name for scheme in SCHEMES)}
+    told = {
+        *TOP,
+        *NEEDS,
+        *INVARIANTS,
+        *VERBS,
+        *AWAITED,
+        *TYPES,
+        *STATES,
+        *(scheme.name for scheme in SCHEMES),
+        *PROTOCOLS,
+        *Kind,
+    }
     for kind in (
-        GatewayPart, OperatorPart, SessionPart, TariffPart, Extra, ChannelExpect,
+        GatewayPart, OperatorPart, SessionPart, FilterPart, TariffPart, Extra, ChannelExpect,
         expectation.SessionExpect, expectation.ConnectionExpect, expectation.BalanceExpect,
     ):  # fmt: skip
         told |= set(keys(kind))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -14,6 +15,8 @@ from simulator.load import Result, Second
 from simulator.load.process import Sample
 from simulator.load_run import Books
 from simulator.messages import Volume
+from simulator.plane.account import Account
+from simulator.plane.traffic import Kind
 from simulator.profile import STANDARD
 from simulator.record import VIOLATIONS_KEPT, Record
 from simulator.scenario import Outcome
@@ -82,6 +85,23 @@ def test_a_rule_is_kept_broken_or_not_seen() -> None:
     assert not scene["holds"]
     assert scene["latency_ms"]["longest"] == 500
     assert scene["reported_octets"] == {"up": 5, "down": 6}
+
+
+def test_where_packets_went_is_told() -> None:
+    accounts = (
+        Account(imsi="001010000000001", kinds=(Kind.WEB,), moved=False, offered=Volume(7, 900), metered=Volume(7, 800),
+                delivered=Volume(7, 800), dropped=Volume(0, 60), reported=Volume(7, 800)),
+        Account(imsi="001010000000002", kinds=(), moved=False, offered=Volume(5), metered=Volume(5)),
+    )  # fmt: skip
+    verdict = a_verdict(a_record())
+    verdict = replace(verdict, outcomes=[replace(one, packets=accounts) for one in verdict.outcomes])
+    exact, wrong = json.loads(verdict.to_json())["scenes"][0]["packets"]
+    assert (exact["exact"], exact["without_tunnel"], exact["passed"]) == (True, 40, {"up": 7, "down": 800})
+    assert (wrong["exact"], wrong["delivered"]) == (False, {"up": 0, "down": 0})
+    html = verdict.to_html()
+    assert parsed(html)
+    assert "7 + 800" in html
+    assert "does not add up" in html
 
 
 def test_what_is_broken_is_counted_beyond_what_is_kept() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from simulator.checks import Rule
 from simulator.gateway import Unanswered
@@ -14,7 +14,7 @@ from simulator.quota import NEVER, Quota, QuotaState
 from simulator.scenario import Stage, until
 from simulator.script.expectation import SessionExpect, Sight
 from simulator.script.fields import needed, option, read
-from simulator.script.measure import Amount, amount, integer, percent, positive, seconds
+from simulator.script.measure import Amount, amount, integer, percent, positive, rating_group, seconds
 from simulator.script.step import Step, verb
 from simulator.script.value import Value
 from simulator.subscriber import Session
@@ -46,10 +46,6 @@ def note(value: Value) -> str:
     return value.text()
 
 
-def rating_group(value: Value) -> int:
-    return integer(value, 0, 2**32 - 1)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStep(Step):
     """A verb about sessions; all of them do it at once."""
@@ -59,11 +55,12 @@ class SessionStep(Step):
     expect: SessionExpect = option(session_expect, SessionExpect())
 
     async def play(self, stage: Stage) -> None:
+        begun = len(stage.signalling)
         chosen = [session for name in self.subject for session in stage.groups[name]]
         sights = await asyncio.gather(*(self._seen(stage, session) for session in chosen))
         if self.note and (first := sights[0].exchange) is not None:
             stage.noted[self.note] = first
-        self.expect.judge(stage, self.at, sights)
+        self.expect.judge(stage, self.at, sights, stage.signalling[begun:])
 
     async def _seen(self, stage: Stage, session: Session) -> Sight:
         try:
@@ -80,7 +77,7 @@ class SessionStep(Step):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attach(SessionStep):
     async def act(self, stage: Stage, session: Session) -> Sight:
-        return Sight(session, await session.attach())
+        return Sight(session, await stage.attach(session))
 
 
 @verb("use")
@@ -88,6 +85,7 @@ class Attach(SessionStep):
 class Use(SessionStep):
     """Move octets as far as quota lasts, and report as often as that takes."""
 
+    of_tunnels: ClassVar = False
     octets: Amount = needed(amount)
     up: int = option(percent, UP_PERCENT)
     service: int | None = option(rating_group)
@@ -111,6 +109,7 @@ class Use(SessionStep):
 class Report(SessionStep):
     """Report so much use in a CCR-U now, whatever was granted, and ask for more unless told otherwise."""
 
+    of_tunnels: ClassVar = False
     octets: Amount = option(amount, Amount())
     up: int = option(percent, UP_PERCENT)
     service: int | None = option(rating_group)
@@ -141,16 +140,14 @@ class Expire(SessionStep):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detach(SessionStep):
     async def act(self, stage: Stage, session: Session) -> Sight:
-        await session.detach()
-        return Sight(session, session.last)
+        return Sight(session, await stage.detach(session))
 
 
 @verb("delete_from_home")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteFromHome(SessionStep):
     async def act(self, stage: Stage, session: Session) -> Sight:
-        await session.delete_from_home()
-        return Sight(session, session.last)
+        return Sight(session, await stage.detach(session, by_home=True))
 
 
 @verb("move")
@@ -158,6 +155,7 @@ class DeleteFromHome(SessionStep):
 class Move(SessionStep):
     """Let a session go on through another gateway."""
 
+    of_tunnels: ClassVar = False
     to: str = needed(lambda value: value.one_of(value.cast.gateways, "gateway"))
 
     async def act(self, stage: Stage, session: Session) -> Sight:

@@ -1,0 +1,196 @@
+"""A scenario's user plane: sessions that are bearers of UEs in one lab, and the packets that cross their tunnels.
+
+What a scenario does with such a session happens as in a network: an attach begins with the MME, and the CCR-I is one
+step of it.  A UE that does not get through is no error here: its session shows what the server said.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulator.gateway import Gateway
+from simulator.messages import Volume
+from simulator.plane import gtpc
+from simulator.plane.access import AttachRefused, Ue
+from simulator.plane.account import Account, add_up
+from simulator.plane.capture import Address, Capture
+from simulator.plane.filters import Filters
+from simulator.plane.lab import Lab, open_lab
+from simulator.plane.loopback import Lost
+from simulator.plane.node import NoResponse
+from simulator.plane.traffic import Kind, Stream
+from simulator.signalling import of_gtpc
+from simulator.subscriber import Clock, Session
+
+LOOK_SECONDS: Final = 0.01
+
+
+@dataclass(slots=True)
+class _Connection:
+    """A session's connection; `ue` is there from its attach on."""
+
+    filters: Filters
+    ue: Ue | None = None
+    streams: dict[tuple[Kind, int], Stream] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What became of the packets of one step: octets that gateways let through, and those dropped for want of quota."""
+
+    forwarded: Volume
+    dropped: Volume
+
+
+class _Waiting:
+    """Sessions that wait for their bearer: the SGW asks for the one that its IMSI and its APN name."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[tuple[str, str], list[tuple[Session, Filters]]] = {}
+
+    def add(self, session: Session, filters: Filters) -> None:
+        self._sessions.setdefault((session.imsi, session.apn), []).append((session, filters))
+
+    def take(self, gateway: Gateway, imsi: str, apn: str) -> tuple[Session, Filters]:
+        return self._sessions[imsi, apn].pop(0)
+
+
+class UserPlane:
+    """The user plane of one scenario; made by `open_user_plane`."""
+
+    def __init__(self, lab: Lab, waiting: _Waiting) -> None:
+        self.lab = lab
+        self._waiting = waiting
+        self._connections: dict[Session, _Connection] = {}
+        self._sending = 0
+        self._all_sent = asyncio.Event()
+        self._all_sent.set()
+
+    def __contains__(self, session: Session) -> bool:
+        return session in self._connections
+
+    def add(self, session: Session, filters: Filters) -> None:
+        """Have a session be a UE's bearer."""
+        self._connections[session] = _Connection(filters)
+
+    async def attach(self, session: Session) -> None:
+        """Attach the session's UE (proposal 3.2.2)."""
+        connection = self._connections[session]
+        self._waiting.add(session, connection.filters)
+        with contextlib.suppress(AttachRefused, NoResponse):
+            connection.ue = await self.lab.attach(session.imsi, self._place(session.gateway), session.apn)
+
+    async def send(
+        self, session: Session, kinds: Sequence[Kind], packets: int, seed: int, *, paced: bool = False
+    ) -> Passage:
+        """Let so many packets of each kind of traffic flow, and wait until all have arrived and are reported.
+
+        Traffic of the same kind and seed goes on where it was.
+
+        Raises:
+            Lost: a packet did not arrive.
+        """
+        connection = self._connections[session]
+        if (ue := connection.ue) is None:
+            return Passage(Volume(), Volume())
+        seed += self.lab.ues.index(ue)
+        for kind in kinds:
+            if (kind, seed) not in connection.streams:
+                connection.streams[kind, seed] = Stream(kind, ue.address, seed)
+        before = self.lab.metered(ue), self.lab.dropped(ue)
+        self._sending += 1
+        self._all_sent.clear()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for kind in kinds:
+                    group.create_task(self.lab.run(ue, connection.streams[kind, seed], packets, paced=paced))
+        finally:
+            self._sending -= 1
+            if not self._sending:
+                self._all_sent.set()
+        await self.settled()
+        return Passage(self.lab.metered(ue) - before[0], self.lab.dropped(ue) - before[1])
+
+    async def detach(self, session: Session) -> None:
+        """Detach the session's UE (proposal 3.2.4); a session without one just ends."""
+        ue = self._connections[session].ue
+        with contextlib.suppress(NoResponse):
+            if ue is not None and ue.attached:
+                await self.lab.detach(ue)
+            else:
+                await session.detach()
+
+    async def delete_from_home(self, session: Session) -> None:
+        """Have the home PGW delete the session's connection, and wait for the end of the radio link (3.2.5)."""
+        ue = self._connections[session].ue
+        if ue is None or not ue.attached:
+            return
+        with contextlib.suppress(NoResponse, Lost):
+            await self.lab.delete_from_home(ue)
+            await self.lab.network.until(lambda: not ue.attached)
+
+    async def hand_over(self, session: Session, successor: Session) -> bool:
+        """Have the successor's gateway serve the session's UE; tell whether it does."""
+        connection = self._connections[session]
+        if connection.ue is None or not connection.ue.attached:
+            return False
+        self._waiting.add(successor, connection.filters)
+        try:
+            await self.lab.move(connection.ue, self._place(successor.gateway))
+        except (AttachRefused, NoResponse):
+            return False
+        self._connections[successor] = self._connections.pop(session)
+        return True
+
+    async def settled(self) -> None:
+        """Wait until all packets have arrived, and what they made due is reported.
+
+        Raises:
+            Lost: a packet did not arrive.
+        """
+        await self._all_sent.wait()
+        await self.lab.quiet()
+        while True:
+            if not any(quota.reporting for sgw in self.lab.sgws for one in sgw.bearers for quota in one.session.quotas):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Tell of each UE that attached where its octets went."""
+        return tuple(
+            Account.of(self.lab, one.ue, list(one.streams.values()))
+            for one in self._connections.values()
+            if one.ue is not None
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether every octet is in one place."""
+        return add_up(self.accounts(), self.lab.strays)
+
+    def _place(self, gateway: Gateway) -> int:
+        return next(number for number, sgw in enumerate(self.lab.sgws) if sgw.gateway is gateway)
+
+
+@contextlib.asynccontextmanager
+async def open_user_plane(
+    gateways: Sequence[Gateway], *, clock: Clock, capture: Capture | None, say: Callable[[str], None]
+) -> AsyncIterator[UserPlane]:
+    """Open a lab with one SGW for each gateway.
+
+    Args:
+        say: is told the name of each message of GTP-C as it leaves.
+
+    Raises:
+        NoAddress: loopback has no addresses left.
+    """
+    waiting = _Waiting()
+
+    def hear(source: Address, destination: Address, octets: bytes) -> None:
+        if source[1] == gtpc.PORT:
+            say(of_gtpc(octets, visited=lab.mme.address in (source[0], destination[0])))
+
+    async with open_lab(gateways, waiting.take, clock=clock, capture=capture, hear=hear) as lab:
+        yield UserPlane(lab, waiting)
