@@ -1,7 +1,7 @@
 """All credit-control sessions, and what is derived from them."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any, Final
 
@@ -256,12 +256,11 @@ class Sessions:
                 supervision.watch(session_id, head_of(packed)[DEADLINE])
 
     def packed(self) -> Iterator[tuple[SessionId, bytes]]:
-        """Give all sessions as they lie, for a snapshot: those that run, then the ended ones as they ended."""
-        for session_id, packed in self.at_rest.items():
-            if packed[STATE] != ENDED:
-                yield session_id, packed
-        for _, session_id in self.ended:
-            yield session_id, self.at_rest[session_id]
+        """Give all sessions as they lie now, whatever becomes of them meanwhile, for a snapshot.
+
+        Those that run come first, then the ended ones as they ended.
+        """
+        return _running_then_ended(self.at_rest.copy(), tuple(self.ended))
 
     def restore(self, session_id: SessionId, packed: bytes) -> None:
         """Take a session from a snapshot, of this release or an older one."""
@@ -286,3 +285,13 @@ class Sessions:
         """
         self.forgotten_through = group
         self.ended = deque(sorted(self.ended, key=itemgetter(0)))
+
+
+def _running_then_ended(
+    at_rest: Shelves, ended: Iterable[tuple[UnixMillis, SessionId]]
+) -> Iterator[tuple[SessionId, bytes]]:
+    for session_id, packed in at_rest.items():
+        if packed[STATE] != ENDED:
+            yield session_id, packed
+    for _, session_id in ended:
+        yield session_id, at_rest[session_id]

@@ -30,6 +30,19 @@ def chunks(state: State) -> list[bytes]:
     return list(image.chunks(state))
 
 
+def test_a_snapshot_is_of_the_moment_whatever_becomes_of_the_state_while_it_is_taken() -> None:
+    node = fresh()
+    for name in ("stays;1", "ends;1", "is forgotten;1"):
+        node.answer(ccr(INITIAL, 0, service(), session=name))
+    node.answer(ccr(TERMINATION, 1, service(ask=None, used=5), session="is forgotten;1"))
+    before, taken = chunks(node.state), image.chunks(node.state)
+    node.now = UnixMillis(node.now + ENDED_KEPT_MS + 1)
+    node.answer(ccr(TERMINATION, 1, service(ask=None, used=7), session="ends;1"))
+    node.answer(ccr(INITIAL, 0, service(), session="comes;1"))
+    assert SessionId(b"is forgotten;1") not in node.state.charging.sessions
+    assert list(taken) == before != chunks(node.state)
+
+
 @given(
     steps=st.lists(
         st.tuples(

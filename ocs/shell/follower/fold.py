@@ -6,6 +6,7 @@ What is read here has been synced.  The state is the core's own, a moment later.
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Self
 
 import structlog
@@ -35,7 +36,24 @@ GATHER_SECONDS: Final = 0.05
 SESSIONS_PER_RECORD: Final = 3
 """Replaying a record takes some four times as long as reading a session from a snapshot does."""
 
+WRITING_PART: Final = 1 / 3
+"""Of the time in which a snapshot became due, for writing it: the journal's syncs pass between its chunks."""
+
+PACE_SECONDS_MAX: Final = 0.05
+"""Between two chunks of a snapshot."""
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A snapshot to write: the state as it was at `index`, a chunk each `pace` seconds."""
+
+    index: GroupIndex
+    sessions: int
+    chunks: Iterator[bytes]
+    writer: snapshot.SnapshotWriter
+    pace: float
 
 
 class Fold(Pursuit):
@@ -76,7 +94,8 @@ class Fold(Pursuit):
         self._folder = folder
         self._archive = Archive(folder.archive)
         self._digest = b""
-        self._archiving: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._newest_snapshot = index
         self._stopping = threading.Event()
         self._records_since_snapshot = 0
         self._snapshot_at = asyncio.get_running_loop().time()
@@ -144,12 +163,12 @@ class Fold(Pursuit):
         self._leaves.append(leaf)
 
     async def between(self) -> None:
-        """Write a snapshot where one is due, and begin to archive what lies behind."""
-        if self._archiving is not None:
-            if not self._archiving.done():
-                return  # on a thread; a snapshot more would only mean a second one to wait for
-            self._archiving.result()
-            self._archiving = None
+        """Begin a snapshot where one is due; writing it, and archiving behind it, goes on beside the fold."""
+        if self._writing is not None:
+            if not self._writing.done():
+                return  # a snapshot more would only mean a second one to wait for
+            self._writing.result()
+            self._writing = None
         waited = asyncio.get_running_loop().time() - self._snapshot_at
         by_time = self._records_since_snapshot > 0 and waited >= self._settings.snapshot_every_seconds
         # A snapshot costs as much as there are sessions; a start reads it, and replays what came since.
@@ -159,21 +178,37 @@ class Fold(Pursuit):
             return
         self._snapshot_at, self._records_since_snapshot = asyncio.get_running_loop().time(), 0
         try:
-            await self.write_snapshot()
+            begun = await self._begin_snapshot(waited * WRITING_PART)
         except Unavailable as error:
             # The journal holds everything; the next turn tries again.
             log.exception("no snapshot", reason=str(error))
         else:
-            self._archiving = asyncio.get_running_loop().create_task(self._archive_apart())
+            self._writing = asyncio.get_running_loop().create_task(self._write_apart(begun))
 
-    async def _archive_apart(self) -> None:
+    async def _write_apart(self, begun: _Begun) -> None:
+        try:
+            await self._write(begun)
+        except Unavailable as error:
+            log.exception("no snapshot", reason=str(error))
+            return
         try:
             await self.archive_behind()
         except Unavailable as error:
             log.exception("nothing archived", reason=str(error))
 
     async def write_snapshot(self) -> None:
-        """Write the state as it stands; the fold waits, the door goes on.
+        """Write the state as it stands, as fast as it goes.
+
+        Raises:
+            Unavailable: the disk refused.
+        """
+        await self._write(await self._begin_snapshot(0.0))
+
+    async def _begin_snapshot(self, seconds: float) -> _Begun:
+        """Take the state as it stands; from then on it may change.
+
+        Args:
+            seconds: over which the snapshot is to be written.
 
         Raises:
             Unavailable: the disk refused.
@@ -182,20 +217,24 @@ class Fold(Pursuit):
         self._newest = 0
         await asyncio.to_thread(self.log.sync)
         writer = snapshot.SnapshotWriter(self._folder.snapshots, self.index, self.state.at, self._digest)
+        sessions = len(self.state.charging.sessions)
+        pace = min(seconds / (1 + sessions // image.SESSIONS_PER_CHUNK), PACE_SECONDS_MAX)
+        return _Begun(self.index, sessions, image.chunks(self.state), writer, pace)
+
+    async def _write(self, begun: _Begun) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            newest = 0
-            for chunk in image.chunks(self.state):
-                writer.add(chunk)
-                newest += len(chunk)
-                if newest >= PIECE_OCTETS:
-                    newest = 0
-                    await asyncio.to_thread(writer.write_behind)
-                await asyncio.sleep(0)
-            await asyncio.to_thread(writer.finish)
+            for chunk in begun.chunks:
+                next_at = loop.time() + begun.pace
+                begun.writer.add(chunk)
+                await asyncio.to_thread(begun.writer.write_behind)
+                await asyncio.sleep(max(0.0, next_at - loop.time()))
+            await asyncio.to_thread(begun.writer.finish)
         except BaseException:
-            writer.abandon()
+            begun.writer.abandon()
             raise
-        log.info("snapshot written", index=self.index, sessions=len(self.state.charging.sessions))
+        self._newest_snapshot = begun.index
+        log.info("snapshot written", index=begun.index, sessions=begun.sessions)
 
     async def archive_behind(self) -> None:
         """Copy groups behind the snapshot before the newest to the archive, then let the core drop them.
@@ -203,7 +242,9 @@ class Fold(Pursuit):
         Raises:
             Unavailable: the disk refused.
         """
-        before, _ = await asyncio.to_thread(snapshot.newest, self._folder.snapshots, GroupIndex(self.index - 1))
+        before, _ = await asyncio.to_thread(
+            snapshot.newest, self._folder.snapshots, GroupIndex(self._newest_snapshot - 1)
+        )
         if before is None or not await asyncio.to_thread(self._extend, before.index):
             return
         self.on_archived(before.index)

@@ -24,7 +24,7 @@ from ocs.shell.follower.fold import Fold
 from ocs.shell.follower.reading import Reading
 from ocs.shell.store import snapshot
 from ocs.shell.store.archive import Archive, History
-from ocs.shell.store.data_folder import DataFolder
+from ocs.shell.store.data_folder import ASIDE_SUFFIX, DataFolder
 from ocs.shell.store.group import Group
 from ocs.shell.store.journal import JournalReader
 from ocs.shell.store.verify import verify
@@ -208,6 +208,51 @@ def test_state_snapshots_and_archive_do_not_wait_for_the_books(tmp_path: Path, m
     report = verify(folder.close())
     assert report.faults == []
     assert report.books_index == report.last
+
+
+async def writing(folder: MadeFolder, reading: Reading) -> None:
+    """Have a snapshot of many chunks begun, and wait until it is half done."""
+    folder.go_on(40)
+    await reading.fold.reach(folder.journal.last)
+    reading.fold._snapshot_at -= 3600
+    folder.go_on(1)
+    await reading.fold.reach(folder.journal.last)
+    await asyncio.sleep(0.1)
+    assert list(folder.folder.snapshots.glob(f"*{ASIDE_SUFFIX}"))
+
+
+def test_the_fold_goes_on_while_a_snapshot_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "SESSIONS_PER_CHUNK", 1)
+    folder = MadeFolder(tmp_path / "data", seed=8)
+
+    async def act(reading: Reading) -> None:
+        await writing(folder, reading)
+        begun = folder.journal.last
+        folder.go_on(20)
+        await reading.fold.reach(folder.journal.last)
+        assert snapshot.all(folder.folder.snapshots) == []
+        async with asyncio.timeout(30):
+            while not (found := snapshot.all(folder.folder.snapshots)):
+                await asyncio.sleep(0.01)
+        assert [one.index for one in found] == [begun]
+        await reach(reading, folder)
+
+    follow(folder.folder, act)
+    report = verify(folder.close())
+    assert report.faults == []  # it replays the journal, and holds the snapshot against the state at its index
+
+
+def test_a_snapshot_that_is_not_finished_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "SESSIONS_PER_CHUNK", 1)
+    folder = MadeFolder(tmp_path / "data", seed=9)
+
+    async def act(reading: Reading) -> None:
+        await writing(folder, reading)
+
+    follow(folder.folder, act)
+    assert list(folder.folder.snapshots.iterdir()) == []
+    follow(folder.folder, reaching(folder))
+    assert verify(folder.close()).faults == []
 
 
 @pytest.mark.parametrize(("gives_way", "goes_on"), [(True, True), (True, False), (False, True)])
