@@ -5,7 +5,8 @@ only after as many.  The core has a CPU of its own where there are two (`process
 what: of what the same server sustained just before, the rate of half a minute at full load after a minute of it.
 Its first seconds are quicker, out of what snapshots and books are left to do later; so the books catch up before the
 half begins.  The generator stands for other machines: where the system lets it, it goes first on the CPUs that it
-shares, so that its requests leave when they are due.  Writes steady.json.
+shares, so that its requests leave when they are due; and it stays off the core's, for it would take from what is
+measured.  Writes steady.json.
 """
 
 import json
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 from bench.elsewhere import started
 from live.ocs_server import TOKEN, OcsServer
 
+CPUS = sorted(os.sched_getaffinity(0))
 SECONDS = float(os.environ.get("STEADY_SECONDS", "600"))
 WARM = float(os.environ.get("STEADY_WARM", "660"))
 SESSIONS = 100_000
@@ -31,8 +33,7 @@ OWN_CPU_MAX = 0.5
 
 
 def main() -> None:
-    cpus = sorted(os.sched_getaffinity(0))
-    own = {"processors": {"core": cpus[:1], "follower": cpus[1:]}} if len(cpus) > 1 else {}
+    own = {"processors": {"core": CPUS[:1], "follower": CPUS[1:]}} if len(CPUS) > 1 else {}
     with TemporaryDirectory(prefix="ocs-steady-") as scratch, OcsServer(Path(scratch), own) as server:
         assert server.process is not None
         api = f"http://127.0.0.1:{server.api_port}"
@@ -76,6 +77,7 @@ def _wait_for_books(server: OcsServer) -> None:
 def _load(server: OcsServer, *arguments: str) -> int:
     return started(
         [sys.executable, "-m", "simulator", "load", f"127.0.0.1:{server.gy_port}", *arguments],
+        CPUS[1:] or CPUS,
         env=os.environ | {"OCS_API_TOKEN": TOKEN},
     ).wait()
 
