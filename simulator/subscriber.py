@@ -40,6 +40,10 @@ CAUSES: Final = {
 """What signed usage calls it when a CCR-U is sent for this reason."""
 
 
+class OutOfTurn(Exception):
+    """A session is asked for what its state does not allow."""
+
+
 class Meter(Protocol):
     """Whoever signs what a gateway reports."""
 
@@ -144,11 +148,24 @@ class Session:
         """Wait until the session has met its next answer, whoever caused the request."""
         await self._answered.wait()
 
+    def begins(self) -> None:
+        """Insist that nothing was asked for yet.
+
+        Raises:
+            OutOfTurn: the session has begun.
+        """
+        if self.state is not SessionState.IDLE:
+            raise OutOfTurn(f"the session attaches once, and is {self.state}")
+
     async def attach(self) -> Exchange:
-        """Ask for a first quota of every service (CCR-I)."""
+        """Ask for a first quota of every service (CCR-I).
+
+        Raises:
+            OutOfTurn: it was asked for before.
+            Unanswered: there was no answer.
+        """
         async with self._lock:
-            if self.state is not SessionState.IDLE:
-                raise RuntimeError("a session attaches once; make another one")
+            self.begins()
             self._gateway.attend(self.session_id, self)
             units = [ServiceUnits(key=quota.key, wanted=True) for quota in self.quotas]
             exchange = await self._send(RequestType.INITIAL, units)
@@ -238,14 +255,14 @@ class Session:
 
         Raises:
             Unanswered: there was no answer this time either.
-            RuntimeError: nothing was sent yet.
+            OutOfTurn: nothing was sent yet.
         """
         if self._unanswered is not None and self._asked is not None:
             exchange = await self._gateway.resend(self._unanswered, told=told)
             self._unanswered = None
             return self._take(self._asked, exchange)
         if self.last is None:
-            raise RuntimeError("there is nothing to repeat")
+            raise OutOfTurn("nothing was sent yet that could be repeated")
         return await self._gateway.resend(self.last.request, told=told)
 
     def successor(self, gateway: Gateway, meter: Meter | None) -> "Session":

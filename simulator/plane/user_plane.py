@@ -76,7 +76,12 @@ class UserPlane:
         self._connections[session] = _Connection(filters)
 
     async def attach(self, session: Session) -> None:
-        """Attach the session's UE (proposal 3.2.2)."""
+        """Attach the session's UE (proposal 3.2.2).
+
+        Raises:
+            OutOfTurn: it has been attached before.
+        """
+        session.begins()
         connection = self._connections[session]
         self._waiting.add(session, connection.filters)
         with contextlib.suppress(AttachRefused, NoResponse):
@@ -125,7 +130,7 @@ class UserPlane:
     async def delete_from_home(self, session: Session) -> None:
         """Have the home PGW delete the session's connection, and wait for the end of the radio link (3.2.5)."""
         ue = self._connections[session].ue
-        if ue is None or not ue.attached:
+        if ue is None or not ue.attached or ue.address not in self.lab.pgw.connections:
             return
         with contextlib.suppress(NoResponse, Lost):
             await self.lab.delete_from_home(ue)

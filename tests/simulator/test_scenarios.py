@@ -128,6 +128,19 @@ def test_a_refused_ue_and_a_handover_without_one_break_nothing_but_what_is_expec
     assert outcome.packets == ()
 
 
+@pytest.mark.parametrize("tunnels", ["no", "yes"])
+def test_a_step_out_of_turn_is_told_and_the_scenario_goes_on(server, tmp_path, tunnels):
+    file = tmp_path / "turns.yaml"
+    head = f"scenario: turns\nshows: x\nsessions:\n  first: {{tunnels: {tunnels}}}\nsteps:\n"
+    file.write_text(head + "  - repeat_last: first\n  - attach: first\n  - attach: first\n  - detach: first\n")
+    outcome = outcome_of(server, str(file))
+    assert [one.detail.partition(": first: ")[2] for one in outcome.record.violations] == [
+        "nothing was sent yet that could be repeated, expected a step that the session can take",
+        "the session attaches once, and is open, expected a step that the session can take",
+    ]
+    assert server.seen[-1].request_type == 3
+
+
 def test_packets_have_the_pauses_of_what_makes_them_where_that_is_asked_for(server, tmp_path):
     """Six readings of a thing take an hour; a fast clock has it in less than a second, no clock in none."""
     file = tmp_path / "paced.yaml"

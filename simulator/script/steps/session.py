@@ -17,7 +17,7 @@ from simulator.script.fields import needed, option, read
 from simulator.script.measure import Amount, amount, integer, percent, positive, rating_group, seconds
 from simulator.script.step import Step, verb
 from simulator.script.value import Value
-from simulator.subscriber import Session
+from simulator.subscriber import OutOfTurn, Session
 from simulator.wire import Message
 
 UP_PERCENT: Final = 20
@@ -57,16 +57,21 @@ class SessionStep(Step):
     async def play(self, stage: Stage) -> None:
         begun = len(stage.signalling)
         chosen = [session for name in self.subject for session in stage.groups[name]]
-        sights = await asyncio.gather(*(self._seen(stage, session) for session in chosen))
-        if self.note and (first := sights[0].exchange) is not None:
+        seen = await asyncio.gather(*(self._seen(stage, session) for session in chosen))
+        sights = [sight for sight in seen if sight is not None]
+        if self.note and sights and (first := sights[0].exchange) is not None:
             stage.noted[self.note] = first
         self.expect.judge(stage, self.at, sights, stage.signalling[begun:])
 
-    async def _seen(self, stage: Stage, session: Session) -> Sight:
+    async def _seen(self, stage: Stage, session: Session) -> Sight | None:
+        """Do it with one session; None where that was not its turn, which is all there is to say of it."""
         try:
             return await self.act(stage, session)
         except Unanswered:
             return Sight(session, None)
+        except OutOfTurn as error:
+            stage.expect(False, Rule.STATE, self.at, "a step that the session can take", str(error), session)
+            return None
 
     @abstractmethod
     async def act(self, stage: Stage, session: Session) -> Sight:
