@@ -126,6 +126,10 @@ class Mme(Node):
         await self.ask(request, sgw.address)
         return ue
 
+    def knows(self, ue: Ue) -> bool:
+        """Tell whether the UE is still on record: until its radio link is closed, and nothing of it is on its way."""
+        return ue.mme.teid in self._ues
+
     async def detach(self, ue: Ue) -> None:
         """Detach a UE at its own wish (proposal 3.2.4)."""
         if ue.sgw_control is not None:

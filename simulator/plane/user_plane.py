@@ -22,7 +22,7 @@ from simulator.plane.loopback import Lost
 from simulator.plane.node import NoResponse
 from simulator.plane.traffic import Kind, Stream
 from simulator.signalling import of_gtpc
-from simulator.subscriber import Clock, Session
+from simulator.subscriber import Clock, OutOfTurn, Session
 
 LOOK_SECONDS: Final = 0.01
 
@@ -32,6 +32,8 @@ class _Connection:
     """A session's connection; `ue` is there from its attach on."""
 
     filters: Filters
+    begun: bool = False
+    moving: bool = False
     ue: Ue | None = None
     streams: dict[tuple[Kind, int], Stream] = field(default_factory=dict)
 
@@ -48,13 +50,13 @@ class _Waiting:
     """Sessions that wait for their bearer: the SGW asks for the one that its IMSI and its APN name."""
 
     def __init__(self) -> None:
-        self._sessions: dict[tuple[str, str], list[tuple[Session, Filters]]] = {}
+        self._sessions: dict[tuple[Gateway, str, str], list[tuple[Session, Filters]]] = {}
 
     def add(self, session: Session, filters: Filters) -> None:
-        self._sessions.setdefault((session.imsi, session.apn), []).append((session, filters))
+        self._sessions.setdefault((session.gateway, session.imsi, session.apn), []).append((session, filters))
 
     def take(self, gateway: Gateway, imsi: str, apn: str) -> tuple[Session, Filters]:
-        return self._sessions[imsi, apn].pop(0)
+        return self._sessions[gateway, imsi, apn].pop(0)
 
 
 class UserPlane:
@@ -83,6 +85,9 @@ class UserPlane:
         """
         session.begins()
         connection = self._connections[session]
+        if connection.begun:
+            raise OutOfTurn("the session attaches once, and has begun to")
+        connection.begun = True
         self._waiting.add(session, connection.filters)
         with contextlib.suppress(AttachRefused, NoResponse):
             connection.ue = await self.lab.attach(session.imsi, self._place(session.gateway), session.apn)
@@ -108,9 +113,8 @@ class UserPlane:
         self._sending += 1
         self._all_sent.clear()
         try:
-            async with asyncio.TaskGroup() as group:
-                for kind in kinds:
-                    group.create_task(self.lab.run(ue, connection.streams[kind, seed], packets, paced=paced))
+            streams = [connection.streams[kind, seed] for kind in kinds]
+            await asyncio.gather(*(self.lab.run(ue, stream, packets, paced=paced) for stream in streams))
         finally:
             self._sending -= 1
             if not self._sending:
@@ -134,17 +138,29 @@ class UserPlane:
             return
         with contextlib.suppress(NoResponse, Lost):
             await self.lab.delete_from_home(ue)
-            await self.lab.network.until(lambda: not ue.attached)
+            await self.lab.network.until(lambda: not self.lab.mme.knows(ue))
 
     async def hand_over(self, session: Session, successor: Session) -> bool:
-        """Have the successor's gateway serve the session's UE; tell whether it does."""
+        """Have the successor's gateway serve the session's UE; tell whether it does.
+
+        Raises:
+            OutOfTurn: another handover of it is under way.
+        """
         connection = self._connections[session]
-        if connection.ue is None or not connection.ue.attached:
+        ue = connection.ue
+        if ue is None or not ue.attached:
             return False
+        if connection.moving:
+            raise OutOfTurn("another handover of the session is under way")
+        connection.moving, before = True, ue.sgw_control
         self._waiting.add(successor, connection.filters)
         try:
-            await self.lab.move(connection.ue, self._place(successor.gateway))
-        except (AttachRefused, NoResponse):
+            # It is the new gateway that serves the UE even where the old one does not answer any more.
+            with contextlib.suppress(AttachRefused, NoResponse):
+                await self.lab.move(ue, self._place(successor.gateway))
+        finally:
+            connection.moving = False
+        if ue.sgw_control == before:
             return False
         self._connections[successor] = self._connections.pop(session)
         return True

@@ -111,12 +111,12 @@ class Script:
                     if number == 0:
                         raise
                     raise Lacking(f"needs a second gateway, and {error}; let it in") from error
+        if any(people.tunnels for people in self.sessions.values()):
+            await stage.open_plane()
         if stage.around.accounts is not None:
             for name, operator in self.operators.items():
                 tariff = Tariff(operator.tariff.price, operator.tariff.per_octets)
                 await stage.make_operator(name, operator.credit, tariff, operator.grant_max)
-        if any(people.tunnels for people in self.sessions.values()):
-            await stage.open_plane()
         for name, people in self.sessions.items():
             self._people(stage, name, people)
 

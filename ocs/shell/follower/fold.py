@@ -37,7 +37,7 @@ SESSIONS_PER_RECORD: Final = 3
 """Replaying a record takes some four times as long as reading a session from a snapshot does."""
 
 WRITING_PART: Final = 1 / 3
-"""Of the time in which a snapshot became due, for writing it: the journal's syncs pass between its chunks."""
+"""At most, of the time in which a snapshot became due, for writing it: the journal's syncs pass between its chunks."""
 
 PACE_SECONDS_MAX: Final = 0.05
 """Between two chunks of a snapshot."""

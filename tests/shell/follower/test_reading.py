@@ -1,6 +1,7 @@
 """The follower comes to the core's state and books from wherever it starts, or says why it cannot."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -27,6 +28,7 @@ from ocs.shell.store.archive import Archive, History
 from ocs.shell.store.data_folder import ASIDE_SUFFIX, DataFolder
 from ocs.shell.store.group import Group
 from ocs.shell.store.journal import JournalReader
+from ocs.shell.store.snapshot import SnapshotWriter
 from ocs.shell.store.verify import verify
 from ocs.state import Event
 from ocs.units import GroupIndex, SessionId, UnixMillis
@@ -211,18 +213,26 @@ def test_state_snapshots_and_archive_do_not_wait_for_the_books(tmp_path: Path, m
 
 
 async def writing(folder: MadeFolder, reading: Reading) -> None:
-    """Have a snapshot of many chunks begun, and wait until it is half done."""
+    """Have a snapshot of many chunks begun, and wait until there is something of it."""
     folder.go_on(40)
     await reading.fold.reach(folder.journal.last)
     reading.fold._snapshot_at -= 3600
     folder.go_on(1)
     await reading.fold.reach(folder.journal.last)
-    await asyncio.sleep(0.1)
-    assert list(folder.folder.snapshots.glob(f"*{ASIDE_SUFFIX}"))
+    async with asyncio.timeout(30):
+        while not list(folder.folder.snapshots.glob(f"*{ASIDE_SUFFIX}")):
+            await asyncio.sleep(0.001)
 
 
 def test_the_fold_goes_on_while_a_snapshot_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "SESSIONS_PER_CHUNK", 1)
+    finish, may_finish = SnapshotWriter.finish, threading.Event()
+
+    def held(writer: SnapshotWriter) -> None:
+        assert may_finish.wait(30)
+        finish(writer)
+
+    monkeypatch.setattr(SnapshotWriter, "finish", held)
     folder = MadeFolder(tmp_path / "data", seed=8)
 
     async def act(reading: Reading) -> None:
@@ -231,6 +241,7 @@ def test_the_fold_goes_on_while_a_snapshot_is_written(tmp_path: Path, monkeypatc
         folder.go_on(20)
         await reading.fold.reach(folder.journal.last)
         assert snapshot.all(folder.folder.snapshots) == []
+        may_finish.set()
         async with asyncio.timeout(30):
             while not (found := snapshot.all(folder.folder.snapshots)):
                 await asyncio.sleep(0.01)
