@@ -3,6 +3,7 @@
 Between the two lies S1AP in a real network; here the MME calls the eNodeB.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -106,8 +107,9 @@ class Mme(Node):
             NoResponse: the SGW does not answer.
         """
         mme = FTeid(Interface.S11_MME, self.new_teid(), self.address)
-        bearers = sum(one.imsi == imsi for one in self._ues.values())
-        ue = Ue(imsi=imsi, apn=apn, mme=mme, enb=self._enb.reserve(), ebi=BearerContext().ebi + bearers)
+        taken = {one.ebi for one in self._ues.values() if one.imsi == imsi}
+        ebi = next(number for number in itertools.count(BearerContext().ebi) if number not in taken)
+        ue = Ue(imsi=imsi, apn=apn, mme=mme, enb=self._enb.reserve(), ebi=ebi)
         self._ues[mme.teid] = ue
         asked = BearerContext(ebi=ue.ebi, qos=True)
         try:

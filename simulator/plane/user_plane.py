@@ -40,10 +40,17 @@ class _Connection:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What became of the packets of one step: octets that gateways let through, and those dropped for want of quota."""
+    """What became of the packets of one step.
 
-    forwarded: Volume
-    dropped: Volume
+    Attributes:
+        forwarded: octets that gateways let through.
+        dropped: octets that they did not, for want of quota.
+        strayed: octets that met no tunnel.
+    """
+
+    forwarded: Volume = Volume()
+    dropped: Volume = Volume()
+    strayed: int = 0
 
 
 class _Waiting:
@@ -104,12 +111,12 @@ class UserPlane:
         """
         connection = self._connections[session]
         if (ue := connection.ue) is None:
-            return Passage(Volume(), Volume())
+            return Passage()
         seed += self.lab.ues.index(ue)
         for kind in kinds:
             if (kind, seed) not in connection.streams:
                 connection.streams[kind, seed] = Stream(kind, ue.address, seed)
-        before = self.lab.metered(ue), self.lab.dropped(ue)
+        before = Account.of(self.lab, ue, list(connection.streams.values()))
         self._sending += 1
         self._all_sent.clear()
         try:
@@ -120,7 +127,8 @@ class UserPlane:
             if not self._sending:
                 self._all_sent.set()
         await self.settled()
-        return Passage(self.lab.metered(ue) - before[0], self.lab.dropped(ue) - before[1])
+        after = Account.of(self.lab, ue, list(connection.streams.values()))
+        return Passage(after.metered - before.metered, after.dropped - before.dropped, after.lost - before.lost)
 
     async def detach(self, session: Session) -> None:
         """Detach the session's UE (proposal 3.2.4); a session without one just ends."""

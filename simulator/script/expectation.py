@@ -46,6 +46,7 @@ class Sight:
     exchange: Exchange | None
     moved: Volume = Volume()
     dropped: Volume = Volume()
+    strayed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ class SessionExpect:
         granted: octets of all services together.
         reports: update requests since the session began.
         dropped: octets of packets that met no quota.
+        strayed: octets of packets that met no tunnel.
         answered: whether an answer came.
         signalling: every message of Gy and GTP-C during the step, in order.
     """
@@ -73,6 +75,7 @@ class SessionExpect:
     reports: Bounds | None = option(bounds)
     moved: Bounds | None = option(bounds)
     dropped: Bounds | None = option(bounds)
+    strayed: Bounds | None = option(bounds)
     reported: Bounds | None = option(bounds)
     answered: bool = option(Value.boolean, True)
     granted_together: Bounds | None = option(bounds)
@@ -107,6 +110,7 @@ class SessionExpect:
             (self.reports, Rule.STATE, session.reports, "reports"),
             (self.moved, Rule.STATE, sight.moved.total, "octets moved"),
             (self.dropped, Rule.STATE, sight.dropped.total, "octets dropped"),
+            (self.strayed, Rule.STATE, sight.strayed, "octets without a tunnel"),
             (self.reported, Rule.STATE, session.reported.total, "octets reported"),
         ):
             if bound is not None:

@@ -14,6 +14,7 @@ from simulator.cli import _app
 from simulator.gateway import Gateway
 from simulator.messages import Identity, ServiceKey, Volume
 from simulator.plane import loopback
+from simulator.plane.access import Enb, Ue
 from simulator.population import HomeOperator
 from simulator.profile import MAGMA, PROFILES, STANDARD
 from simulator.quota import Quota, QuotaState
@@ -98,6 +99,25 @@ def test_packets_that_nobody_reported_are_told(server, tmp_path, monkeypatch):
     broken = outcome_of(server, "attach").record.violations
     assert [one.rule for one in broken] == [Rule.PACKETS, Rule.PACKETS]
     assert "reported" in broken[0].detail
+
+
+def test_packets_that_meet_no_tunnel_are_told(server, tmp_path, monkeypatch):
+    """The way to the SGW is lost in the middle: what goes up from there on is neither dropped nor delivered."""
+    uplink, sent = Enb.uplink, []
+
+    def lossy(self: Enb, ue: Ue, packet: bytes) -> None:
+        sent.append(packet)
+        if len(sent) > 3:
+            ue.sgw_user = None
+        uplink(self, ue, packet)
+
+    monkeypatch.setattr(Enb, "uplink", lossy)
+    file = tmp_path / "lossy.yaml"
+    head = "scenario: lossy\nshows: x\nsessions:\n  first: {tunnels: yes}\nsteps:\n  - attach: first\n"
+    file.write_text(head + "  - packets: first\n    count: 30\n    expect: {dropped: none, strayed: none}\n")
+    (broken,) = outcome_of(server, str(file)).record.violations
+    assert broken.rule is Rule.STATE
+    assert f"{sum(map(len, sent[3:])):,} octets without a tunnel, expected 0" in broken.detail
 
 
 def test_a_refused_ue_and_a_handover_without_one_break_nothing_but_what_is_expected(server, tmp_path):

@@ -37,7 +37,7 @@ class Packets(SessionStep):
 
     async def act(self, stage: Stage, session: Session) -> Sight:
         passage = await stage.user_plane().send(session, self.kinds, self.count, self.seed, paced=self.paced)
-        return Sight(session, session.last, passage.forwarded, passage.dropped)
+        return Sight(session, session.last, passage.forwarded, passage.dropped, passage.strayed)
 
 
 @verb("hand_over")
