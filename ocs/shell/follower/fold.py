@@ -156,7 +156,7 @@ class Fold(Pursuit):
             self._leaves.clear()
             if self._newest >= PIECE_OCTETS:
                 self._newest = 0
-                await asyncio.to_thread(self.log.write_behind)
+                await _to_its_end(self.log.write_behind)
 
     def _add_leaf(self, place: int, leaf: bytes) -> None:
         assert place == self.log.size + len(self._leaves), "the log is as long as the state says"
@@ -215,7 +215,7 @@ class Fold(Pursuit):
         """
         # All leaves that the snapshot counts are durable before it is there: a start makes only later ones again.
         self._newest = 0
-        await asyncio.to_thread(self.log.sync)
+        await _to_its_end(self.log.sync)
         writer = snapshot.SnapshotWriter(self._folder.snapshots, self.index, self.state.at, self._digest)
         sessions = len(self.state.charging.sessions)
         pace = min(seconds / (1 + sessions // image.SESSIONS_PER_CHUNK), PACE_SECONDS_MAX)
@@ -227,9 +227,9 @@ class Fold(Pursuit):
             for chunk in begun.chunks:
                 next_at = loop.time() + begun.pace
                 begun.writer.add(chunk)
-                await asyncio.to_thread(begun.writer.write_behind)
+                await _to_its_end(begun.writer.write_behind)
                 await asyncio.sleep(max(0.0, next_at - loop.time()))
-            await asyncio.to_thread(begun.writer.finish)
+            await _to_its_end(begun.writer.finish)
         except BaseException:
             begun.writer.abandon()
             raise
@@ -251,9 +251,13 @@ class Fold(Pursuit):
         for fault in await asyncio.to_thread(self._expire, min(before.index, self.needed_after())):
             log.error("snapshot damaged; it is left where it is", detail=fault)
 
-    def stop(self) -> None:
-        """Let what runs on a thread end at the next segment; the process waits for it."""
+    async def close(self) -> None:
+        """Give up the snapshot that is being written, let the archive end with its segment, and close the log."""
         self._stopping.set()
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
+        self.log.close()
 
     def _extend(self, through: GroupIndex) -> bool:
         """Run on a thread: copy; say whether all of it is durable."""
@@ -273,6 +277,17 @@ class Fold(Pursuit):
             )
         except OSError as error:
             raise Unavailable(f"what is old cannot be removed: {error.strerror or error}") from None
+
+
+async def _to_its_end(act: Callable[[], None]) -> None:
+    """Run on a thread; whoever is cancelled meanwhile goes on only when it has ended, for it has a file under way."""
+    running = asyncio.ensure_future(asyncio.to_thread(act))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        running.exception()  # looked at: nobody wants it any more
+        raise
 
 
 def _hold_log_against(log_files: LogFiles, state: State) -> None:

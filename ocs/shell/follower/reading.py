@@ -58,10 +58,9 @@ class Reading:
         return cls(fold, bookkeeper, SessionHistory(fold, bookkeeper, history), reader)
 
     async def close(self) -> None:
-        self.fold.stop()
+        await self.fold.close()
         await self.bookkeeper.close()
         self._reader.close()
-        self.fold.log.close()
 
     async def look(self, session_id: bytes, seq: int) -> Earlier:
         """Find what the log holds of a signed session under a seq.

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -28,6 +29,7 @@ from ocs.shell.store.archive import Archive, History
 from ocs.shell.store.data_folder import ASIDE_SUFFIX, DataFolder
 from ocs.shell.store.group import Group
 from ocs.shell.store.journal import JournalReader
+from ocs.shell.store.log_files import LogFiles
 from ocs.shell.store.snapshot import SnapshotWriter
 from ocs.shell.store.verify import verify
 from ocs.state import Event
@@ -262,6 +264,86 @@ def test_a_snapshot_that_is_not_finished_leaves_no_trace(tmp_path: Path, monkeyp
 
     follow(folder.folder, act)
     assert list(folder.folder.snapshots.iterdir()) == []
+    follow(folder.folder, reaching(folder))
+    assert verify(folder.close()).faults == []
+
+
+def test_a_close_waits_for_the_snapshot_that_a_thread_is_finishing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, begun, finished = SnapshotWriter.finish, threading.Event(), threading.Event()
+
+    def slow(writer: SnapshotWriter) -> None:
+        begun.set()
+        time.sleep(0.2)
+        finish(writer)  # it fails where its file was closed under it
+        finished.set()
+
+    monkeypatch.setattr(SnapshotWriter, "finish", slow)
+    folder = MadeFolder(tmp_path / "data", seed=9)
+
+    async def act(reading: Reading) -> None:
+        await writing(folder, reading)
+        async with asyncio.timeout(30):
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+
+    async def run() -> None:
+        reading = await Reading.open(JournalSettings(), folder.folder)
+        running = asyncio.get_running_loop().create_task(reading.run())
+        await act(reading)
+        running.cancel()
+        await asyncio.wait({running})
+        await reading.close()
+        assert finished.is_set()
+
+    asyncio.run(run())
+    assert [path.suffix for path in folder.folder.snapshots.iterdir()] == [".snapshot"], "it was whole, so it stays"
+    follow(folder.folder, reaching(folder))
+    assert verify(folder.close()).faults == []
+
+
+def test_the_archive_stays_behind_the_snapshot_before_the_newest_while_the_fold_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the leaves that a snapshot counts are synced before it has its name."""
+    monkeypatch.setattr(image, "SESSIONS_PER_CHUNK", 1)
+    done: list[str] = []
+
+    def told(kind: type, name: str) -> None:
+        act = getattr(kind, name)
+
+        def and_told(one: object) -> None:
+            act(one)
+            done.append(name)
+
+        monkeypatch.setattr(kind, name, and_told)
+
+    told(LogFiles, "sync")
+    told(SnapshotWriter, "finish")
+    folder = MadeFolder(tmp_path / "data", seed=10)
+    archived: list[GroupIndex] = []
+
+    async def act(reading: Reading) -> None:
+        reading.fold.on_archived = archived.append
+        begun: list[GroupIndex] = []
+        for turn in range(4):
+            await writing(folder, reading)
+            begun.append(folder.journal.last)
+            folder.go_on(20)  # the fold is further than the snapshot when this is there, and the archive follows
+            await reading.fold.reach(folder.journal.last)
+            async with asyncio.timeout(30):
+                while len(archived) < turn:
+                    await asyncio.sleep(0.001)
+                assert reading.fold._writing is not None
+                await asyncio.wait({reading.fold._writing})
+            assert archived == begun[:-1]
+            assert Archive(folder.folder.archive).last() == (begun[-2] if turn else 0)
+            folder._trim = archived[-1] if turn else GroupIndex(0)
+            folder.trim()
+
+    follow(folder.folder, act)
+    assert done == ["sync", "finish"] * 4
     follow(folder.folder, reaching(folder))
     assert verify(folder.close()).faults == []
 
