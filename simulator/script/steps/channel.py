@@ -95,12 +95,12 @@ class Mark(Step):
 @verb("counted")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted(Step):
-    """Wait for the receipts of sessions; since the mark, channels were charged for their octets and nothing else."""
+    """Wait for the receipts of sessions; since the mark, channels were charged for what is signed of them, no more."""
 
     subject: tuple[str, ...] = needed(groups)
 
     async def play(self, stage: Stage) -> None:
-        sessions = [session for name in self.subject for session in stage.groups[name]]
+        sessions = [one for name in self.subject for one in stage.sessions_of(name) if one.metered]
         stage.record.broken(await stage.signing().check(sessions))
         (shown, *_) = await stage.accounts().channels()
         per_octets = int(shown["per_octets"])
