@@ -109,7 +109,6 @@ class Gateway:
     """One gateway and its connection to the server.
 
     Args:
-        tx_seconds: how long a CCR waits for its answer.
         watchdog_seconds: silence after which a DWR is sent; twice of it closes the connection.
         record: where answers and broken rules are counted; several gateways may share one.
         observe: makes an observer for each connection, from its own address and the server's.
@@ -117,6 +116,7 @@ class Gateway:
 
     Attributes:
         line: the way to the server; None while there is no connection.
+        tx_seconds: how long a CCR waits for its answer.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Gateway:
         self.profile = profile
         self.record = record or Record()
         self.server_host = b""
-        self._tx_seconds = tx_seconds
+        self.tx_seconds = tx_seconds
         self._watchdog_seconds = watchdog_seconds
         self._rng = rng or random.Random()
         self._hop_by_hop = self._rng.getrandbits(32)
@@ -291,7 +291,7 @@ class Gateway:
     async def _checked(self, request: Message, *, again: bool = False) -> Exchange:
         self.record.requests[request.number("CC-Request-Type") or 0] += 1
         try:
-            sent, came, seconds = await self._ask(request, self._tx_seconds, again=again)
+            sent, came, seconds = await self._ask(request, self.tx_seconds, again=again)
         except Unanswered as error:
             if not self._mute:
                 self.record.broken([Violation(Rule.NOT_ANSWERED, str(error), request.session_id)])

@@ -150,14 +150,22 @@ class Stage:
         if (name := of_gy(message)) is not None:
             self.signalling.append(name)
 
-    async def open_plane(self) -> UserPlane:
+    async def open_plane(self, attempts: int) -> UserPlane:
         """Open a user plane with one SGW for each gateway.
+
+        Args:
+            attempts: how often a session's request goes out at most.
 
         Raises:
             Lacking: this host has no addresses for it.
         """
-        gateways = list(self.gateways.values())
-        opening = open_user_plane(gateways, clock=self.clock, capture=self.around.capture, say=self.signalling.append)
+        opening = open_user_plane(
+            list(self.gateways.values()),
+            clock=self.clock,
+            attempts=attempts,
+            capture=self.around.capture,
+            say=self.signalling.append,
+        )
         try:
             self.plane = await self._open.enter_async_context(opening)
         except NoAddress as error:

@@ -40,6 +40,11 @@ CAUSES: Final = {
 """What signed usage calls it when a CCR-U is sent for this reason."""
 
 
+def longest_wait(gateway: Gateway, attempts: int = ATTEMPTS) -> float:
+    """Give the seconds until a request of this gateway's has its answer, or is given up."""
+    return attempts * (gateway.tx_seconds + RETRY_SECONDS)
+
+
 class OutOfTurn(Exception):
     """A session is asked for what its state does not allow."""
 

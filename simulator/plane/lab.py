@@ -7,9 +7,11 @@ Every packet that a `Stream` gives out ends in one of four places, and the octet
 other end, an SGW dropped it for lack of quota, or some node had no tunnel for it.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from simulator.gateway import Gateway
 from simulator.messages import APN, Volume
@@ -18,11 +20,13 @@ from simulator.plane.capture import Capture
 from simulator.plane.filters import Filters, read_flow
 from simulator.plane.loopback import Hear, Loopback
 from simulator.plane.meter import total
-from simulator.plane.node import Node
+from simulator.plane.node import T3_SECONDS, Node
 from simulator.plane.pgw import Pgw
 from simulator.plane.sgw import Bearer, OpenSession, Sgw
 from simulator.plane.traffic import Stream
-from simulator.subscriber import Clock, Meter, Session
+from simulator.subscriber import ATTEMPTS, Clock, Meter, Session, longest_wait
+
+LOOK_SECONDS: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -97,6 +101,14 @@ class Lab:
         """Wait until every datagram has arrived."""
         await self.network.quiet()
 
+    async def idle(self) -> None:
+        """Wait until every datagram has arrived, and what they made due is reported."""
+        await self.quiet()
+        while True:
+            if not any(quota.reporting for sgw in self.sgws for one in sgw.bearers for quota in one.session.quotas):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
     def bearers(self, ue: Ue) -> list[Bearer]:
         """Give the UE's bearers, those of SGWs it has left too."""
         return [bearer for sgw in self.sgws for bearer in sgw.bearers if bearer.mme == ue.mme]
@@ -143,6 +155,7 @@ async def open_lab(
     open_session: OpenSession,
     *,
     clock: Clock | None = None,
+    attempts: int = ATTEMPTS,
     capture: Capture | None = None,
     hear: Hear | None = None,
 ) -> AsyncIterator[Lab]:
@@ -151,6 +164,7 @@ async def open_lab(
     Args:
         open_session: makes the session of each bearer.
         clock: paces traffic.
+        attempts: how often a session's request goes out; MME and PGW are patient enough for all of them.
         hear: is told each datagram as it leaves.
 
     Raises:
@@ -162,4 +176,7 @@ async def open_lab(
         mme = await stack.enter_async_context(Mme(network, enb))
         sgws = [await stack.enter_async_context(Sgw(network, gateway, open_session)) for gateway in gateways]
         pgw = await stack.enter_async_context(Pgw(network, internet.take))
+        # What they ask an SGW for may wait for a server that is slow.
+        patience = max(longest_wait(gateway, attempts) for gateway in gateways)
+        mme.t3_seconds = pgw.t3_seconds = T3_SECONDS + patience
         yield Lab(network, mme, enb, sgws, pgw, internet, clock)

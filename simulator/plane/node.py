@@ -38,6 +38,7 @@ class Node:
         strays: octets of inner packets that came for no tunnel, or could not be read.
         malformed: messages that could not be read.
         indications: error indications that came.
+        t3_seconds: how long a request waits for its answer before it is sent again.
     """
 
     def __init__(self, network: Loopback) -> None:
@@ -45,6 +46,7 @@ class Node:
         self.strays = 0
         self.malformed = 0
         self.indications = 0
+        self.t3_seconds = T3_SECONDS
         self._teids = itertools.count(1)
         self._sequences = itertools.count(1)
         self._control: Endpoint | None = None
@@ -114,7 +116,7 @@ class Node:
             for _ in range(N3):
                 self._send_control(octets, peer)
                 try:
-                    async with asyncio.timeout(T3_SECONDS):
+                    async with asyncio.timeout(self.t3_seconds):
                         return await asyncio.shield(waiting)
                 except TimeoutError:
                     continue

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from simulator.gateway import Gateway
 from simulator.messages import Volume
@@ -23,8 +22,6 @@ from simulator.plane.node import NoResponse
 from simulator.plane.traffic import Kind, Stream
 from simulator.signalling import of_gtpc
 from simulator.subscriber import Clock, OutOfTurn, Session
-
-LOOK_SECONDS: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -180,11 +177,7 @@ class UserPlane:
             Lost: a packet did not arrive.
         """
         await self._all_sent.wait()
-        await self.lab.quiet()
-        while True:
-            if not any(quota.reporting for sgw in self.lab.sgws for one in sgw.bearers for quota in one.session.quotas):
-                return
-            await asyncio.sleep(LOOK_SECONDS)
+        await self.lab.idle()
 
     def accounts(self) -> tuple[Account, ...]:
         """Tell of each UE that attached where its octets went."""
@@ -205,11 +198,17 @@ class UserPlane:
 
 @contextlib.asynccontextmanager
 async def open_user_plane(
-    gateways: Sequence[Gateway], *, clock: Clock, capture: Capture | None, say: Callable[[str], None]
+    gateways: Sequence[Gateway],
+    *,
+    clock: Clock,
+    attempts: int,
+    capture: Capture | None,
+    say: Callable[[str], None],
 ) -> AsyncIterator[UserPlane]:
     """Open a lab with one SGW for each gateway.
 
     Args:
+        attempts: how often a session's request goes out at most.
         say: is told the name of each message of GTP-C as it leaves.
 
     Raises:
@@ -221,5 +220,5 @@ async def open_user_plane(
         if source[1] == gtpc.PORT:
             say(of_gtpc(octets, visited=lab.mme.address in (source[0], destination[0])))
 
-    async with open_lab(gateways, waiting.take, clock=clock, capture=capture, hear=hear) as lab:
+    async with open_lab(gateways, waiting.take, clock=clock, attempts=attempts, capture=capture, hear=hear) as lab:
         yield UserPlane(lab, waiting)

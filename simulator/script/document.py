@@ -111,8 +111,8 @@ class Script:
                     if number == 0:
                         raise
                     raise Lacking(f"needs a second gateway, and {error}; let it in") from error
-        if any(people.tunnels for people in self.sessions.values()):
-            await stage.open_plane()
+        if attempts := [people.attempts for people in self.sessions.values() if people.tunnels]:
+            await stage.open_plane(max(attempts))
         if stage.around.accounts is not None:
             for name, operator in self.operators.items():
                 tariff = Tariff(operator.tariff.price, operator.tariff.per_octets)

@@ -32,6 +32,7 @@ FILTERS = Filters(
 )
 SCALE = 50_000.0
 EVENT_SECONDS = 10.0
+SCENE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,8 @@ class Play:
             async with open_lab(
                 self.gateways, all_alike(FILTERS, clock=clock), clock=clock, capture=self.capture
             ) as lab:
-                await scene(lab)
+                async with asyncio.timeout(SCENE_SECONDS):
+                    await scene(lab)
             for gateway in self.gateways:
                 await gateway.close()
 
@@ -82,14 +84,6 @@ def due(lab: Lab, ues: Sequence[Ue]) -> int:
     )
 
 
-async def until_idle(lab: Lab) -> None:
-    """Wait until all packets have arrived and all reports are answered."""
-    await lab.quiet()
-    async with asyncio.timeout(EVENT_SECONDS):
-        while any(quota.reporting for sgw in lab.sgws for one in sgw.bearers for quota in one.session.quotas):
-            await asyncio.sleep(0.01)
-
-
 def test_what_packets_weigh_is_what_the_operator_pays(server: OcsServer, tmp_path: Path) -> None:
     """Three UEs, five kinds of traffic, a move between gateways, and an end by UE and home each."""
     server.add_operator("roamers", "00102", TARIFF.price, TARIFF.per_octets, credit=10**9)
@@ -107,11 +101,11 @@ def test_what_packets_weigh_is_what_the_operator_pays(server: OcsServer, tmp_pat
             await asyncio.sleep(0.01)
         await lab.move(ues[0], 1)
         await running
-        await until_idle(lab)
+        await lab.idle()
         await lab.detach(ues[0])
         await lab.detach(ues[1])
         await lab.delete_from_home(ues[2])
-        await until_idle(lab)
+        await lab.idle()
         for ue in ues:
             assert lab.reported(ue) == lab.metered(ue) == lab.delivered(ue)
             mine = [one for one in offered if one.ue_address == ue.address]
@@ -145,11 +139,11 @@ def test_packets_end_with_the_credit_and_go_on_after_a_top_up(server: OcsServer)
         (bearer,) = lab.bearers(ue)
         while bearer.session.quotas[0].state is QuotaState.ACTIVE:
             await lab.run(ue, stream, 20)
-            await until_idle(lab)
+            await lab.idle()
         assert bearer.session.open
         spent = server.balance("poor")
         await lab.run(ue, stream, 30)
-        await until_idle(lab)
+        await lab.idle()
         assert server.balance("poor") == spent
         assert lab.metered(ue).total + lab.dropped(ue).total == stream.offered.total
         assert lab.dropped(ue).total > 0
@@ -159,7 +153,7 @@ def test_packets_end_with_the_credit_and_go_on_after_a_top_up(server: OcsServer)
                 await bearer.session.next_answer()
         passed, dropped = lab.metered(ue), lab.dropped(ue)
         await lab.run(ue, stream, 20)
-        await until_idle(lab)
+        await lab.idle()
         assert lab.metered(ue).total > passed.total
         assert lab.dropped(ue) == dropped
         await lab.detach(ue)
