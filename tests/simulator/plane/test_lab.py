@@ -1,6 +1,7 @@
 """A whole lab of nodes on loopback, with a Gy server of another make (python-diameter)."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from simulator.gateway import Gateway
 from simulator.messages import Identity, ServiceKey, Volume
-from simulator.plane import gtpc, gtpu
+from simulator.plane import gtpc, gtpu, node
 from simulator.plane.access import AttachRefused, Ue
 from simulator.plane.capture import Capture
 from simulator.plane.filters import TCP, Filter, Filters
@@ -210,6 +211,19 @@ def test_a_refused_ue_gets_no_tunnel(server):
 
     play(server, scene)
     assert len(server.seen) == 1
+
+
+def test_nobody_gives_a_ue_up_while_its_gateway_still_asks_the_server(server, monkeypatch):
+    monkeypatch.setattr(node, "T3_SECONDS", 0.02)
+    server.break_answer = lambda _: time.sleep(0.2)  # longer than three times T3
+
+    async def scene(lab: Lab) -> None:
+        ue = await lab.attach(IMSI)
+        await lab.delete_from_home(ue)
+        await until(lambda: not ue.attached)
+
+    play(server, scene)
+    assert [seen.request_type for seen in server.seen] == [1, 3]
 
 
 def test_a_move_that_is_refused_leaves_the_old_path(server):
