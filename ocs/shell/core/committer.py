@@ -28,8 +28,11 @@ from ocs.state import Event
 from ocs.units import GroupIndex, UnixMillis
 
 EXIT_STORE: Final = 4
-REMOVED_PER_COMMIT: Final = 4
-"""Old groups taken out with each commit: they never pile up, and no commit waits for them."""
+REMOVED_PER_COMMIT: Final = 32
+"""Old groups taken out with each commit: they never pile up, and no commit is longer for them than a tenth of a ms.
+
+Not a few with each: space that is given back while it is taken comes back in pieces, and every fold would be scattered.
+"""
 
 GATHER_SECONDS: Final = 0.001
 """From one group's landing to the next one's start at the most, where many events come."""
