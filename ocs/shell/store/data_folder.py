@@ -192,7 +192,7 @@ class DataFolder:
             for path in sorted(place.glob(f"*{ASIDE_SUFFIX}"))
         ]
         for path in left:
-            path.unlink()
+            path.unlink(missing_ok=True)  # a predecessor's follower may just have been about to
         return left
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ocs.errors import JournalFault, Unavailable
-from ocs.shell.store.data_folder import ASIDE_SUFFIX, FILE_MODE, publish, sync_folder, write_all
+from ocs.shell.store.data_folder import ASIDE_SUFFIX, FILE_MODE, publish, write_all
 from ocs.shell.store.group import DIGEST_OCTETS
+from ocs.shell.store.removal import remove
 from ocs.shell.store.write_behind import write_behind
 from ocs.units import SECOND, GroupIndex, UnixMillis
 
@@ -242,9 +243,7 @@ def expire(
             kept.append(one)
             days.add(day)
         else:
-            one.path.unlink()
-    if len(kept) < len(found):
-        sync_folder(folder)
+            remove(one.path)
     return faults
 
 
