@@ -51,6 +51,12 @@ _ACCOUNT_COLUMNS: Final = "operator, available, reserved, consumed, overrun, wri
 BUSY_SECONDS: Final = 30.0
 """People may query the file; a query that takes longer costs the follower a start."""
 
+CACHE_KIBS: Final = 64 * 1024
+"""A batch changes megabytes of pages: what does not fit is written, behind a sync of its own, in the middle of it."""
+
+ROLLBACK_OCTETS: Final = 64 * 1024 * 1024
+"""The rollback journal is cut to this after a batch that needed more."""
+
 log = structlog.get_logger()
 
 
@@ -95,7 +101,11 @@ class Books:
         connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256, timeout=BUSY_SECONDS)
         try:
             # One connection and no write-ahead log: this library may be one with the WAL-reset bug.
-            await connection.execute("PRAGMA journal_mode = TRUNCATE")
+            # Its rollback journal stays, and is written over: to cut it, and to let it grow again, is work for the disk
+            # with each batch, which the syncs of the core would wait for.
+            await connection.execute("PRAGMA journal_mode = PERSIST")
+            await connection.execute(f"PRAGMA journal_size_limit = {ROLLBACK_OCTETS}")
+            await connection.execute(f"PRAGMA cache_size = -{CACHE_KIBS}")
             # The journal is what is durable; a power cut may cost the newest batches here, never half of one.
             await connection.execute("PRAGMA synchronous = NORMAL")
             await connection.execute("PRAGMA foreign_keys = ON")
