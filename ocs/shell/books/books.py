@@ -106,8 +106,8 @@ class Books:
             await connection.execute("PRAGMA journal_mode = PERSIST")
             await connection.execute(f"PRAGMA journal_size_limit = {ROLLBACK_OCTETS}")
             await connection.execute(f"PRAGMA cache_size = -{CACHE_KIBS}")
-            # The journal is what is durable; a power cut may cost the newest batches here, never half of one.
-            await connection.execute("PRAGMA synchronous = NORMAL")
+            # Its records are synced before its head counts them: behind them lies what an earlier batch has left.
+            await connection.execute("PRAGMA synchronous = FULL")
             await connection.execute("PRAGMA foreign_keys = ON")
             version = await _number(connection, "PRAGMA user_version")
             if version == 0:
