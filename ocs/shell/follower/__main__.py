@@ -307,6 +307,7 @@ async def follow(config: Config, token: str, descriptor: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     folder = DataFolder.open(Path(config.data))
+    folder.sweep_copies()
     reading = await Reading.open(config.journal, folder)
     collector.rest()
     try:

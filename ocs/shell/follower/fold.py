@@ -252,7 +252,10 @@ class Fold(Pursuit):
             log.error("snapshot damaged; it is left where it is", detail=fault)
 
     async def close(self) -> None:
-        """Give up the snapshot that is being written, let the archive end with its segment, and close the log."""
+        """Give up the snapshot that is being written, and close the log.
+
+        What is copied or removed on a thread ends with the file that it is at; the process waits for that.
+        """
         self._stopping.set()
         if self._writing is not None:
             self._writing.cancel()
@@ -273,7 +276,12 @@ class Fold(Pursuit):
         try:
             self._archive.expire(unneeded, UnixMillis(self.state.at - keep_ms), self._settings.keep_octets)
             return snapshot.expire(
-                self._folder.snapshots, self.state.at, keep_ms, self._archive.first(), self.needed_after()
+                self._folder.snapshots,
+                self.state.at,
+                keep_ms,
+                self._archive.first(),
+                self.needed_after(),
+                self._stopping.is_set,
             )
         except OSError as error:
             raise Unavailable(f"what is old cannot be removed: {error.strerror or error}") from None

@@ -36,7 +36,7 @@ RESERVE_OCTETS: Final = 4 * 1024 * 1024
 """Room for the last groups of a full disk: about ten thousand CCR-T of a few hundred octets each."""
 
 ASIDE_SUFFIX: Final = ".part"
-"""A file that is being written; what a crash leaves of one is removed at the next start."""
+"""A file that is being written, or removed; what a crash leaves of one is removed at the next start of whose it is."""
 
 
 class Lock:
@@ -185,15 +185,19 @@ class DataFolder:
         return figures.f_bavail * figures.f_frsize
 
     def sweep(self) -> list[Path]:
-        """Remove what a crash left half written; only the holder of the lock may do so."""
-        left = [
-            path
-            for place in (self.path, self.snapshots, self.archive)
-            for path in sorted(place.glob(f"*{ASIDE_SUFFIX}"))
-        ]
-        for path in left:
-            path.unlink(missing_ok=True)  # a predecessor's follower may just have been about to
-        return left
+        """Remove what a crash left half written in the folder itself; only the holder of the lock may do so."""
+        return _sweep(self.path)
+
+    def sweep_copies(self) -> list[Path]:
+        """Remove what a crash left of snapshots and archive; only the follower may do so, whose they are."""
+        return _sweep(self.snapshots) + _sweep(self.archive)
+
+
+def _sweep(place: Path) -> list[Path]:
+    left = sorted(place.glob(f"*{ASIDE_SUFFIX}"))
+    for path in left:
+        path.unlink()
+    return left
 
 
 @contextlib.contextmanager

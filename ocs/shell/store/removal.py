@@ -20,7 +20,7 @@ REST_SECONDS: Final = 0.02
 def remove(path: Path) -> None:
     """Remove a file for good; it has lost its name, durably, before it has lost anything else.
 
-    What a crash leaves of it is removed at the next start, as what was half written is.
+    What a crash leaves of it is swept at the next start, as what was half written is.
 
     Raises:
         OSError: it is not there, or cannot be removed.

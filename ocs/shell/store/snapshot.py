@@ -221,13 +221,19 @@ def restored(folder: Path, restore: Callable[[Iterator[bytes]], _T]) -> tuple[Sn
 
 
 def expire(
-    folder: Path, now: UnixMillis, keep_ms: int, first: GroupIndex, needed: GroupIndex | None = None
+    folder: Path,
+    now: UnixMillis,
+    keep_ms: int,
+    first: GroupIndex,
+    needed: GroupIndex | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> list[str]:
     """Remove snapshots that nothing needs: of each day (UTC) the first stays, for `keep_ms`, and the newest two always.
 
     Args:
         first: the oldest group kept; from a snapshot before it nothing can be replayed any more.
         needed: the newest one up to this group stays too: what lags there is compared with it.
+        stopped: asked before each one goes; what is left goes another time.
 
     Returns:
         what is wrong with each that cannot be read; it is left where it is.
@@ -242,7 +248,7 @@ def expire(
         if recent or (day not in days and one.at >= now - keep_ms and one.index + 1 >= first):
             kept.append(one)
             days.add(day)
-        else:
+        elif not stopped():
             remove(one.path)
     return faults
 

@@ -146,14 +146,14 @@ class _Check:
         waiting = self._sound_snapshots()
         start = None
         if report.first > 1 or (not report.first and waiting):
-            start = next((one for one in waiting if one.index + 1 >= report.first), None)
+            start = self._restore_oldest(waiting)
             if start is None:
                 report.faults.append(
                     f"groups are kept from {report.first} on, and no snapshot reaches there: nothing can be replayed"
                 )
                 return
         if start is not None:
-            self._state = state = image.restore(start.chunks())
+            state = self._state
             report.replayed_after = start.index
             report.snapshots = 1
             waiting = waiting[waiting.index(start) + 1 :]
@@ -182,6 +182,21 @@ class _Check:
             report.faults.append(f"the books hold group {books.index}; the journal ends with {self._until}")
         self._check_balances()
         report.leaves = self._log.end(state)
+
+    def _restore_oldest(self, waiting: list[Snapshot]) -> Snapshot | None:
+        """Restore the oldest snapshot that the groups kept reach back to; None where there is none."""
+        while (one := next((one for one in waiting if one.index + 1 >= self._report.first), None)) is not None:
+            try:
+                self._state = image.restore(one.chunks())
+            except JournalFault:
+                if one.path.exists():
+                    raise
+            else:
+                return one
+            # A server removed it meanwhile, as it may, and perhaps the groups behind it.
+            waiting.remove(one)
+            self._report.first = self._history.first()
+        return None
 
     def _groups(self, start: Snapshot | None) -> Iterator[Group]:
         first = GroupIndex(self._report.first)

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -271,15 +270,14 @@ def test_a_snapshot_that_is_not_finished_leaves_no_trace(tmp_path: Path, monkeyp
 def test_a_close_waits_for_the_snapshot_that_a_thread_is_finishing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish, begun, finished = SnapshotWriter.finish, threading.Event(), threading.Event()
+    finish, begun, may_finish = SnapshotWriter.finish, threading.Event(), threading.Event()
 
-    def slow(writer: SnapshotWriter) -> None:
+    def held(writer: SnapshotWriter) -> None:
         begun.set()
-        time.sleep(0.2)
+        assert may_finish.wait(30)
         finish(writer)  # it fails where its file was closed under it
-        finished.set()
 
-    monkeypatch.setattr(SnapshotWriter, "finish", slow)
+    monkeypatch.setattr(SnapshotWriter, "finish", held)
     folder = MadeFolder(tmp_path / "data", seed=9)
 
     async def act(reading: Reading) -> None:
@@ -294,8 +292,11 @@ def test_a_close_waits_for_the_snapshot_that_a_thread_is_finishing(
         await act(reading)
         running.cancel()
         await asyncio.wait({running})
-        await reading.close()
-        assert finished.is_set()
+        closing = asyncio.get_running_loop().create_task(reading.close())
+        await asyncio.sleep(0.1)
+        assert not closing.done()
+        may_finish.set()
+        await closing
 
     asyncio.run(run())
     assert [path.suffix for path in folder.folder.snapshots.iterdir()] == [".snapshot"], "it was whole, so it stays"

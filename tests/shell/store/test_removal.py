@@ -46,7 +46,8 @@ def test_it_loses_its_name_before_anything_else_and_a_start_removes_the_rest(
     with pytest.raises(KeyboardInterrupt):
         removal.remove(large)
     assert synced == [[1000]]
-    assert folder.sweep() == [aside]
+    assert folder.sweep() == []
+    assert folder.sweep_copies() == [aside]
     assert list(folder.snapshots.iterdir()) == []
 
 

@@ -86,6 +86,16 @@ def test_the_newest_two_and_one_a_day_stay(tmp_path: Path) -> None:
     assert [one.index for one in snapshot.all(tmp_path)] == [5, 6]
 
 
+def test_who_is_told_to_stop_leaves_the_rest_for_another_time(tmp_path: Path) -> None:
+    for index in range(1, 6):
+        write(tmp_path, index, index)
+    stops = iter([False, True, True])
+    snapshot.expire(tmp_path, UnixMillis(DAY), 0, GroupIndex(1), stopped=lambda: next(stops))
+    assert [one.index for one in snapshot.all(tmp_path)] == [2, 3, 4, 5]
+    snapshot.expire(tmp_path, UnixMillis(DAY), 0, GroupIndex(1))
+    assert [one.index for one in snapshot.all(tmp_path)] == [4, 5]
+
+
 def test_journal_and_archive_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "SEGMENT_OCTETS", 2000)
     monkeypatch.setattr(archives, "BLOCK_OCTETS", 300)

@@ -1,7 +1,8 @@
 """What is sound is clean, and each single damage is found and named."""
 
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -15,6 +16,7 @@ from ocs.shell.cli.app import main
 from ocs.shell.store import snapshot
 from ocs.shell.store.data_folder import DataFolder
 from ocs.shell.store.verify import verify
+from ocs.state import State
 from ocs.units import Credits
 
 
@@ -64,6 +66,25 @@ def test_it_begins_with_the_oldest_snapshot_where_older_groups_are_gone(tmp_path
     assert report.faults == []
     assert report.replayed_after > 0
     assert report.first == report.replayed_after + 1 or report.first <= report.replayed_after
+
+
+def test_a_server_may_remove_the_snapshot_that_is_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made(tmp_path / "data").close()
+    min(folder.archive.glob("*.groups")).unlink()
+    oldest, following, *_ = snapshot.all(folder.snapshots)
+    restore = image.restore
+
+    def removing(chunks: Iterator[bytes]) -> State:
+        if oldest.path.exists():
+            os.truncate(oldest.path, 20)
+            oldest.path.unlink()
+            raise JournalFault("it ends in the middle")
+        return restore(chunks)
+
+    monkeypatch.setattr(image, "restore", removing)
+    report = verify(folder)
+    assert report.faults == []
+    assert report.replayed_after == following.index
 
 
 def test_books_that_nothing_so_old_can_be_held_against_are_told(
