@@ -176,7 +176,7 @@ async def open_lab(
         mme = await stack.enter_async_context(Mme(network, enb))
         sgws = [await stack.enter_async_context(Sgw(network, gateway, open_session)) for gateway in gateways]
         pgw = await stack.enter_async_context(Pgw(network, internet.take))
-        # What they ask an SGW for may wait for a server that is slow.
+        # What they ask an SGW for may wait for a server that is slow: for a report that is under way, then for itself.
         patience = max(longest_wait(gateway, attempts) for gateway in gateways)
-        mme.t3_seconds = pgw.t3_seconds = T3_SECONDS + patience
+        mme.t3_seconds = pgw.t3_seconds = T3_SECONDS + 2 * patience
         yield Lab(network, mme, enb, sgws, pgw, internet, clock)

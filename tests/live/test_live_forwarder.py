@@ -73,6 +73,41 @@ def test_every_scene_is_signed(server: OcsServer, tmp_path: Path, way: str) -> N
     assert differences.count(0) > 8
 
 
+COUNTED = """
+scenario: counted
+shows: Channels are charged for what is signed, before a handover and after it
+needs: [accounts, signing]
+gateways: {east: {}, west: {}}
+operators: {home: {}}
+sessions:
+  first: {tunnels: yes}
+  silent: {signed: no}
+steps:
+  - mark: channels
+  - attach: [first, silent]
+  - {packets: first, count: 20, kinds: [bulk]}
+  - {hand_over: first, to: west}
+  - {hand_over: first, to: east}
+  - {packets: first, count: 20, kinds: [bulk]}
+  - {use: silent, octets: 1000}
+  - detach: [first, silent]
+"""
+
+
+def test_what_is_counted_is_what_is_signed(server: OcsServer, tmp_path: Path) -> None:
+    """Of a UE that was handed over, all sessions that sign; a step that would count nothing is broken."""
+    ready(server)
+    sgw, miner = key_files(tmp_path)
+    keys = ("--sign", "--sgw-key", str(sgw), "--miner-key", str(miner), "--network", NETWORK)
+    file = tmp_path / "counted.yaml"
+    file.write_text(f"{COUNTED}  - counted: [first, silent]\n")
+    server.play("standard", *keys, scenarios=[str(file)])
+    assert [row["difference"] for row in compared(server) if row["signed"] != "0"] == ["0", "0"]
+    file.write_text(f"{COUNTED}  - counted: silent\n")
+    with pytest.raises(AssertionError, match="there are none, expected sessions whose use is signed"):
+        server.play("standard", *keys, scenarios=[str(file)])
+
+
 def test_kill_9_of_server_and_forwarder_loses_nothing(server: OcsServer, tmp_path: Path) -> None:
     """Sessions go on over Gy while the forwarder dies, the follower dies, the whole server dies, and all come back."""
     ready(server)

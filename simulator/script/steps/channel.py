@@ -101,6 +101,9 @@ class Counted(Step):
 
     async def play(self, stage: Stage) -> None:
         sessions = [one for name in self.subject for one in stage.sessions_of(name) if one.metered]
+        if not sessions:
+            stage.expect(False, Rule.CHANNEL, self.at, "sessions whose use is signed", "there are none")
+            return
         stage.record.broken(await stage.signing().check(sessions))
         (shown, *_) = await stage.accounts().channels()
         per_octets = int(shown["per_octets"])
