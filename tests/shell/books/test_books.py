@@ -222,3 +222,36 @@ def test_the_pages_queries_run(one_by_one: Path) -> None:
     assert len(queries) == 4
     for query in queries:
         assert read(one_by_one, query), query
+
+
+def test_a_batch_cut_off_is_taken_back_over_what_a_larger_one_left(history: MadeFolder, tmp_path: Path) -> None:
+    """The rollback journal is written over: behind the records of this batch lie those of the one before."""
+    path, killed = tmp_path / "books.sqlite", tmp_path / "killed" / "books.sqlite"
+    killed.parent.mkdir()
+    post(path, history, [10])
+    before = rows(path)
+    rollback = path.with_name(path.name + "-journal")
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.execute("PRAGMA journal_mode = PERSIST")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE sessions SET last_group = last_group")
+        connection.execute("UPDATE session_services SET granted = granted")
+        connection.execute("COMMIT")
+        left = rollback.stat().st_size
+        connection.execute("PRAGMA cache_size = 1")  # so that changed pages are written before the end
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE accounts SET available = available + 1")
+        connection.execute("UPDATE sessions SET used = used + 1 WHERE number <= 3")
+        connection.execute("SELECT count(*) FROM session_services, sessions, accounts").fetchone()
+        for one in (path, rollback):
+            (killed.parent / one.name).write_bytes(one.read_bytes())
+        connection.execute("ROLLBACK")
+    assert rollback.stat().st_size == left > 512
+    assert (killed.parent / rollback.name).read_bytes()[0] != 0, "it is one that has to be taken back"
+    assert killed.read_bytes() != path.read_bytes(), "some of the batch is in the file"
+
+    async def reopen() -> None:
+        await (await Books.open(killed)).close()
+
+    asyncio.run(reopen())
+    assert rows(killed) == before

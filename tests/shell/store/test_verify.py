@@ -1,6 +1,5 @@
 """What is sound is clean, and each single damage is found and named."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,10 +74,7 @@ def test_a_server_may_remove_the_snapshot_that_is_being_read(tmp_path: Path, mon
     restore = image.restore
 
     def removing(chunks: Iterator[bytes]) -> State:
-        if oldest.path.exists():
-            os.truncate(oldest.path, 20)
-            oldest.path.unlink()
-            raise JournalFault("it ends in the middle")
+        oldest.path.unlink(missing_ok=True)  # it has been checked, and is opened next
         return restore(chunks)
 
     monkeypatch.setattr(image, "restore", removing)
