@@ -127,6 +127,8 @@ class _Server:
         if self._config.processors.real_time:
             processors.go_first()
             processors.go_first(committer.thread)
+            if not processors.write_as_others(committer.thread):
+                log.warning("the journal's writes go first at the disk too, which may make syncs slow")
         for server in servers:
             await server.start_serving()
         tasks = [
