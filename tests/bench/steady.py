@@ -1,12 +1,12 @@
 """`make steady`: ten minutes at half of what the server serves; the last as the second, and every octet charged.
 
 STEADY_SECONDS says how long, STEADY_WARM what goes before: ended sessions are kept for ten minutes, so memory is level
-only after as many.  The core has a CPU of its own where there are two (`processors`), as a busy server should.  Half of
-what: of what the same server sustained just before, the rate of half a minute at full load after a minute of it.
-Its first seconds are quicker, out of what snapshots and books are left to do later; so the books catch up before the
-half begins.  The generator stands for other machines: where the system lets it, it goes first on the CPUs that it
-shares, so that its requests leave when they are due; and it stays off the core's, for it would take from what is
-measured.  Writes steady.json.
+only after as many.  The core has a CPU of its own where there are two, and takes it from all else at once where the
+system lets it (`processors`), as a busy server should.  Half of what: of what the same server sustained just before,
+the rate of half a minute at full load after a minute of it.  Its first seconds are quicker, out of what snapshots and
+books are left to do later; so the books catch up before the half begins.  The generator stands for other machines:
+where the system lets it, it goes first on the CPUs that it shares, so that its requests leave when they are due; and it
+stays off the core's, for it would take from what is measured.  Writes steady.json.
 """
 
 import json
@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from bench.elsewhere import started
 from live.ocs_server import TOKEN, OcsServer
+from real_time import may_go_first
 
 CPUS = sorted(os.sched_getaffinity(0))
 SECONDS = float(os.environ.get("STEADY_SECONDS", "600"))
@@ -33,7 +34,8 @@ OWN_CPU_MAX = 0.5
 
 
 def main() -> None:
-    own = {"processors": {"core": CPUS[:1], "follower": CPUS[1:]}} if len(CPUS) > 1 else {}
+    processors = {"core": CPUS[:1], "follower": CPUS[1:], "real_time": may_go_first()}
+    own = {"processors": processors} if len(CPUS) > 1 else {}
     with TemporaryDirectory(prefix="ocs-steady-") as scratch, OcsServer(Path(scratch), own) as server:
         assert server.process is not None
         api = f"http://127.0.0.1:{server.api_port}"
