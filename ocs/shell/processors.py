@@ -8,6 +8,7 @@ where the system's real-time class lets it take one from others at once.
 import ctypes
 import os
 import platform
+import sys
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -20,14 +21,12 @@ REAL_TIME_PRIORITY: Final = 1
 
 THIS_THREAD: Final = 0
 
-_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "armv7l": 314, "ppc64le": 273, "s390x": 282}
-"""ioprio_set(2) by machine: the C library has no name for it."""
+_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "ppc64le": 273, "s390x": 282}
+"""ioprio_set(2) by machine, for programs of 64 bits: the C library has no name for it."""
 
 _ONE_THREAD: Final = 1
 _BEST_EFFORT: Final = 2 << 13 | 4
 """The class of whoever asks for none, and the middle one of its eight levels."""
-
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def follower_processors(processors: Processors) -> list[int]:
@@ -81,7 +80,7 @@ def go_first(thread: int = THIS_THREAD) -> None:
         ) from None
 
 
-def write_as_others(thread: int = THIS_THREAD) -> bool:
+def write_as_others(thread: int) -> bool:
     """Let what a thread writes wait its turn at the disk, though the thread itself goes first.
 
     In the real-time class it would go first there too, unasked, and some I/O schedulers (mq-deadline) then hold all
@@ -93,8 +92,8 @@ def write_as_others(thread: int = THIS_THREAD) -> bool:
     Returns:
         whether the system did it; to go without costs time, and nothing else.
     """
-    number = _IOPRIO_SET.get(platform.machine())
-    return number is not None and _libc.syscall(number, _ONE_THREAD, thread, _BEST_EFFORT) == 0
+    number = _IOPRIO_SET.get(platform.machine()) if sys.maxsize > 1 << 32 else None
+    return number is not None and ctypes.CDLL(None).syscall(number, _ONE_THREAD, thread, _BEST_EFFORT) == 0
 
 
 def check_real_time(processors: Processors) -> None:

@@ -1,6 +1,7 @@
 """CPUs that the configuration names, and going first there: what is given, and what is refused."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import pytest
 
 from ocs.errors import BadConfiguration
 from ocs.shell.config import Processors
-from ocs.shell.processors import check_real_time, count, follower_processors, go_first, stay_on
-from real_time import needs_real_time
+from ocs.shell.processors import check_real_time, count, follower_processors, go_first, stay_on, write_as_others
+from real_time import needs_real_time, write_class
 
 OURS = sorted(os.sched_getaffinity(0))
 
@@ -90,3 +91,20 @@ def test_whatever_else_the_system_says_is_told() -> None:
     ended.wait()
     with pytest.raises(BadConfiguration, match=r"refuses its real-time class \(No such process\); leave it out"):
         go_first(ended.pid)
+
+
+def test_what_one_thread_writes_waits_its_turn_and_no_other_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def act() -> None:
+        assert write_as_others(threading.get_native_id())
+        told.append(write_class(threading.get_native_id()))
+
+    before = write_class(threading.get_native_id())
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join()
+    assert told == ["best-effort: prio 4"] != [before]
+    assert write_class(threading.get_native_id()) == before
+    monkeypatch.setattr(platform, "machine", lambda: "vax")
+    assert not write_as_others(0), "nothing is called of which the number is not known"

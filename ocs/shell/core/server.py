@@ -128,7 +128,11 @@ class _Server:
             processors.go_first()
             processors.go_first(committer.thread)
             if not processors.write_as_others(committer.thread):
-                log.warning("the journal's writes go first at the disk too, which may make syncs slow")
+                log.warning(
+                    "the journal's writes go first at the disk too, and its syncs may be slow",
+                    mend="let the process call ioprio_set(2), use an I/O scheduler without classes (none), or leave "
+                    "out processors.real_time",
+                )
         for server in servers:
             await server.start_serving()
         tasks = [
